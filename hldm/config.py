@@ -1,0 +1,100 @@
+"""Every number that shapes a model or a run, in frozen dataclasses.
+
+An ablation is ``dataclasses.replace(config, ...)``; a profile is a set of budgets, never another code path.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+#: The four latent subspaces of Eq. 2, in the order in which their channels are stacked.
+SUBSPACES = ("rhythm", "sounds", "murmur", "noise")
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """Waveform and log-mel front end.
+
+    The defaults give 62.5 frames a second and 320 frames a clip, which two halvings turn into 80 latent frames.
+    """
+
+    sampling_rate: int = 4000  # Hz, the rate CirCor is published at
+    n_fft: int = 256
+    hop_length: int = 64
+    n_mels: int = 64
+    fmin: float = 20.0  # Hz
+    fmax: float = 800.0  # Hz; PCG power lies mainly below 500 Hz
+    floor_db: float = -80.0  # log-mel values are clipped here, relative to full scale
+    clip_seconds: float = 5.12
+
+    @property
+    def clip_samples(self) -> int:
+        return round(self.clip_seconds * self.sampling_rate)
+
+    @property
+    def clip_frames(self) -> int:
+        return self.clip_samples // self.hop_length
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.sampling_rate / self.hop_length
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much work a notebook or a training run does; the code path is the same for all.
+
+    `max_steps` caps the optimiser steps of each stage, whatever the epochs ask for; None means no cap.
+    """
+
+    name: str
+    epochs: tuple[int, int, int] = (50, 150, 50)  # the paper's three stages
+    max_steps: int | None = None
+    max_patients: int | None = None
+    samples: int = 256  # sounds generated for an evaluation
+    inference_steps: int = 20
+
+
+PROFILES = {
+    "smoke": Profile("smoke", epochs=(1, 1, 1), max_steps=8, max_patients=12, samples=16, inference_steps=8),
+    "laptop": Profile("laptop", epochs=(1, 1, 1), max_steps=200, max_patients=80, samples=64),
+    "gpu": Profile("gpu"),
+}
+
+
+def _folder(variable: str, default: Path | None) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value).expanduser() if value else default
+
+
+def data_folder() -> Path:
+    """The project's own ``data`` folder: weights and the small simulated corpus."""
+    return Path(__file__).resolve().parents[1] / "data"
+
+
+def weights_folder() -> Path:
+    """Trained weights: ``HLDM_WEIGHTS``, or the ones shipped with the project."""
+    return _folder("HLDM_WEIGHTS", data_folder() / "weights")
+
+
+def cache_folder() -> Path:
+    """Downloads and cached features: ``HLDM_CACHE``, or ``~/.cache/hldm``."""
+    return _folder("HLDM_CACHE", Path.home() / ".cache" / "hldm")
+
+
+def circor_folder() -> Path | None:
+    """CirCor in its published layout: ``HLDM_CIRCOR``, or None where it is not set."""
+    return _folder("HLDM_CIRCOR", None)
+
+
+def ptbxl_folder() -> Path | None:
+    """PTB-XL in its published layout: ``HLDM_PTBXL``, or None where it is not set."""
+    return _folder("HLDM_PTBXL", None)
+
+
+def simulated_folder() -> Path:
+    """The small simulated corpus that comes with the project, in CirCor's layout."""
+    return data_folder() / "simulated"
