@@ -1,0 +1,78 @@
+"""Waveform <-> log-mel: the one front end of every model and every metric."""
+
+from __future__ import annotations
+
+import librosa
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hldm.config import AudioConfig
+
+
+class LogMel(nn.Module):
+    """Log-mel spectrogram in decibels, differentiable, and its inversion to a linear magnitude.
+
+    The filters lie 12 Hz apart over 20 to 800 Hz: closer than the 15.6 Hz bins of the transform, so they
+    lose next to nothing, and the inversion is well posed.
+
+    Parameters
+    ----------
+    config : AudioConfig
+    """
+
+    def __init__(self, config: AudioConfig = AudioConfig()):  # noqa: B008 (frozen)
+        super().__init__()
+        self.config = config
+        filters = librosa.filters.mel(
+            sr=config.sampling_rate, n_fft=config.n_fft, n_mels=config.n_mels,
+            fmin=config.fmin, fmax=config.fmax, norm=None,
+        )  # fmt: skip
+        window = torch.hann_window(config.n_fft)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)  # (mels, bins)
+        self.register_buffer("window", window, persistent=False)
+        self.scale = 2 / float(window.sum())  # a full-scale sine reads 0 dB
+
+    def magnitude(self, waveform: Tensor) -> Tensor:
+        """Linear magnitude, ``(..., samples) -> (..., bins, frames)``, ``frames = samples // hop_length``."""
+        shape = waveform.shape
+        spectrum = torch.stft(
+            waveform.reshape(-1, shape[-1]), self.config.n_fft, self.config.hop_length,
+            window=self.window, center=True, pad_mode="constant", return_complex=True,
+        )  # fmt: skip
+        magnitude = spectrum.abs()[..., : shape[-1] // self.config.hop_length] * self.scale
+        return magnitude.reshape(*shape[:-1], *magnitude.shape[-2:])
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Log-mel in dB re full scale, ``(..., samples) -> (..., mels, frames)``, clipped at ``floor_db``."""
+        power = torch.matmul(self.filters, self.magnitude(waveform).square())
+        return 10 * torch.log10(power.clamp_min(10 ** (self.config.floor_db / 10)))
+
+    def to_magnitude(self, log_mel: Tensor, iterations: int = 40) -> Tensor:
+        """The linear magnitude whose log-mel is closest, ``(..., mels, frames) -> (..., bins, frames)``.
+
+        Multiplicative updates of Lee and Seung (2001) for the Euclidean distance on power spectra.
+        """
+        target = 10 ** (log_mel / 10)
+        back = self.filters.T
+        gram = back @ self.filters
+        power = back @ target
+        for _ in range(iterations):
+            power = power * (back @ target) / (gram @ power + 1e-12)
+        return power.clamp_min(0).sqrt()
+
+    def griffin_lim(self, log_mel: Tensor, iterations: int = 32, seed: int = 0) -> Tensor:
+        """A waveform with about this log-mel, ``(..., mels, frames) -> (..., frames * hop_length)``, float32.
+
+        Fast Griffin-Lim (Perraudin et al. 2013) as librosa implements it. The phase is a guess: compare
+        spectra, not samples. Nothing is left above ``fmax``.
+        """
+        magnitude = self.to_magnitude(log_mel.detach().float().cpu()) / self.scale
+        frames = magnitude.shape[-1]
+        # One more frame, since a centred transform of `frames * hop` samples has it.
+        padded = torch.cat([magnitude, magnitude[..., -1:]], dim=-1).numpy()
+        waveform = librosa.griffinlim(
+            padded, n_iter=iterations, hop_length=self.config.hop_length, n_fft=self.config.n_fft,
+            window="hann", center=True, pad_mode="constant", random_state=seed, length=frames * self.config.hop_length,
+        )  # fmt: skip
+        return torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))
