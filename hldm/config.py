@@ -17,7 +17,8 @@ SUBSPACES = ("rhythm", "sounds", "murmur", "noise")
 class AudioConfig:
     """Waveform and log-mel front end.
 
-    The defaults give 62.5 frames a second and 320 frames a clip, which two halvings turn into 80 latent frames.
+    The defaults give 62.5 frames a second and 320 frames a clip, which two halvings turn
+    into 80 latent frames.
     """
 
     sampling_rate: int = 4000  # Hz, the rate CirCor is published at

@@ -73,6 +73,7 @@ class LogMel(nn.Module):
         padded = torch.cat([magnitude, magnitude[..., -1:]], dim=-1).numpy()
         waveform = librosa.griffinlim(
             padded, n_iter=iterations, hop_length=self.config.hop_length, n_fft=self.config.n_fft,
-            window="hann", center=True, pad_mode="constant", random_state=seed, length=frames * self.config.hop_length,
+            window="hann", center=True, pad_mode="constant", random_state=seed,
+            length=frames * self.config.hop_length,
         )  # fmt: skip
         return torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))

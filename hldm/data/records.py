@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -285,14 +286,14 @@ class Recording:
         Returns
         -------
         ndarray (beats, 5), float64
-            Onsets in seconds of S1, systole, S2 and diastole, then the end of the beat. A beat counts when its
-            four states follow one another without a gap of more than 20 ms.
+            Onsets in seconds of S1, systole, S2 and diastole, then the end of the beat. A beat counts when
+            its four states follow one another without a gap of more than 20 ms.
         """
         found = []
         rows = [s for s in self.segments if s.state != State.UNANNOTATED]
         for four in zip(rows, rows[1:], rows[2:], rows[3:], strict=False):
             in_order = [s.state for s in four] == [State.S1, State.SYSTOLE, State.S2, State.DIASTOLE]
-            joined = all(abs(b.start - a.end) <= 0.02 for a, b in zip(four, four[1:], strict=False))
+            joined = all(abs(b.start - a.end) <= 0.02 for a, b in pairwise(four))
             if in_order and joined:
                 found.append([s.start for s in four] + [four[-1].end])
         return np.array(found, dtype=np.float64).reshape(-1, 5)
