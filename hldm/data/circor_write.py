@@ -1,0 +1,114 @@
+"""Writing a corpus in CirCor's layout, so that `CircorCorpus` reads it back."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+from hldm.data.circor_format import (
+    COLUMNS,
+    SAMPLING_RATE,
+    Patient,
+    format_header,
+    format_patient,
+    format_patient_file,
+    format_segments,
+)
+from hldm.data.errors import DataError
+from hldm.data.records import Recording, Segment, State
+from hldm.data.wav import write_wav
+
+
+def write_corpus(
+    root: str | PathLike,
+    patients: Iterable[tuple[Patient, Sequence[Recording]]],
+    *,
+    comment: str | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> Path:
+    """Write patients and their recordings as ``training_data``, its table, ``RECORDS`` and checksums.
+
+    Patients are taken one by one, so a corpus need not fit in memory. All is written under a temporary name
+    beside `root` and renamed at the end: a corpus is there whole or not at all.
+
+    Parameters
+    ----------
+    root : path
+        A folder that does not exist yet, or is empty.
+    patients : iterable of (Patient, sequence of Recording)
+        The recordings are those that the patient names, in that order, at 4,000 Hz. A recording without segments
+        gets a table that calls all of it unannotated.
+    comment : str, optional
+        Stands in every WAV file, for instance to mark it as synthetic.
+    texts : mapping of file name to text, optional
+        Further files beside the table, such as a licence. Read after the last patient.
+
+    Returns
+    -------
+    Path
+        `root`.
+
+    Raises
+    ------
+    FileExistsError
+        Where `root` is there and not empty.
+    DataError
+        Where a recording is not its patient's, has another rate, or leaves full scale.
+    """
+    root = Path(root).expanduser()
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise FileExistsError(f"{root} exists and is not empty")
+    root.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    try:
+        (partial / "training_data").mkdir()
+        rows = [_write_patient(partial / "training_data", *each, comment) for each in patients]
+        _write_tables(partial, rows, texts or {})
+        partial.chmod(0o755)  # mkdtemp gives it to its owner alone
+        partial.replace(root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return root
+
+
+def _write_patient(folder: Path, patient: Patient, recordings: Sequence[Recording], comment: str | None) -> Patient:
+    if [r.name for r in recordings] != list(patient.recordings):
+        names = [r.name for r in recordings]
+        raise DataError(f"recordings {patient.recordings}", field=f"patient {patient.patient_id}", value=names)
+    for recording in recordings:
+        name = recording.name
+        if recording.patient_id != patient.patient_id or not name.startswith(f"{patient.patient_id}_"):
+            raise DataError(f"a recording of {patient.patient_id}", field=name, value=recording.patient_id)
+        if recording.sampling_rate != SAMPLING_RATE:
+            expected = f"{SAMPLING_RATE} Hz; resample first"
+            raise DataError(expected, field=f"{name}: sampling rate", value=recording.sampling_rate)
+        segments = recording.segments or [Segment(0, recording.duration, State.UNANNOTATED)]
+        write_wav(folder / f"{name}.wav", recording.waveform, SAMPLING_RATE, comment)
+        _write(folder / f"{name}.hea", format_header(name, len(recording.waveform)))
+        _write(folder / f"{name}.tsv", format_segments(segments))
+    _write(folder / f"{patient.patient_id}.txt", format_patient_file(patient))
+    return patient
+
+
+def _write_tables(root: Path, patients: Sequence[Patient], texts: Mapping[str, str]) -> None:
+    with (root / "training_data.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["Patient ID", "Recording locations:", *COLUMNS.values(), "Campaign", "Additional ID"])
+        for patient in patients:
+            sites = "+".join(patient.locations)
+            table.writerow([patient.patient_id, sites, *format_patient(patient).values()])
+    _write(root / "RECORDS", "".join(f"training_data/{name}\n" for p in patients for name in p.recordings))
+    for name, text in texts.items():
+        _write(root / name, text)
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.relative_to(root).as_posix()}\n" for path in files]
+    _write(root / "SHA256SUMS.txt", "".join(sums))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="")

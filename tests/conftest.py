@@ -1,0 +1,21 @@
+"""What several tests share: the real corpus where there is one, and the simulated one."""
+
+import pytest
+
+from hldm import config
+from hldm.data import CircorCorpus
+
+
+@pytest.fixture(scope="session")
+def circor() -> CircorCorpus:
+    """CirCor as published, or a part of it."""
+    folder = config.circor_folder()
+    if folder is None:
+        pytest.skip("HLDM_CIRCOR is not set: no real recordings here")
+    return CircorCorpus(folder)
+
+
+@pytest.fixture(scope="session")
+def simulated() -> CircorCorpus:
+    """The small simulated corpus that comes with the project."""
+    return CircorCorpus(config.simulated_folder())
