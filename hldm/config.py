@@ -45,6 +45,56 @@ class AudioConfig:
 
 
 @dataclass(frozen=True)
+class VAEConfig:
+    """Multi-scale VAE (Eq. 2, 3)."""
+
+    n_mels: int = 64
+    width: int = 96
+    group_channels: int = 8  # latent channels of each subspace
+    mean_db: float = -50.0  # log-mels enter the network as (x - mean_db) / scale_db
+    scale_db: float = 15.0
+    beta: float = 1e-3  # weight of the KL term once annealed
+    anneal_steps: int = 500
+    delta: float = 0.1  # weight of L_disentangle, the paper's
+    correlation_weight: float = 0.3  # within L_disentangle; 1.0 was seen to hurt reconstruction
+
+    @property
+    def latent_channels(self) -> int:
+        return self.group_channels * len(SUBSPACES)
+
+    @property
+    def downsampling(self) -> int:
+        """Mel frames per latent frame."""
+        return 4
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Structured U-Net with Medical Attention (Eq. 4, 5)."""
+
+    latent_channels: int = 32
+    condition_width: int = 128
+    widths: tuple[int, ...] = (128, 192, 256)  # channels at 1, 1/2 and 1/4 of the latent frame rate
+    heads: int = 4
+    medical_attention: bool = True  # off: plain self-attention, ablation (a)
+    structured: bool = True  # off: one head for all subspaces
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Forward process and training objective."""
+
+    train_steps: int = 1000
+    schedule: str = "squaredcos_cap_v2"  # cosine: sqrt(alpha_bar_T) is about 0
+    prediction: str = "v_prediction"  # "epsilon" is the paper's
+    min_snr_gamma: float = 5.0
+    condition_dropout: float = 0.1
+    ema_decay: float = 0.999
+    guidance_scale: float = 2.0
+    inference_steps: int = 20
+
+
+@dataclass(frozen=True)
 class Profile:
     """How much work a notebook or a training run does; the code path is the same for all.
 

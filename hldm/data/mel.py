@@ -21,7 +21,7 @@ class LogMel(nn.Module):
     config : AudioConfig
     """
 
-    def __init__(self, config: AudioConfig = AudioConfig()):  # noqa: B008 (frozen)
+    def __init__(self, config: AudioConfig = AudioConfig()):
         super().__init__()
         self.config = config
         filters = librosa.filters.mel(

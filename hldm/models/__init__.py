@@ -1,0 +1,13 @@
+"""The networks: multi-scale VAE, Medical Attention, structured U-Net, and the diffusion process around them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "attention": ["MedicalAttention"],
+        "diffusion": ["GaussianDiffusion"],
+        "unet": ["StructuredUNet"],
+        "vae": ["MultiScaleVAE", "split_subspaces"],
+    },
+)

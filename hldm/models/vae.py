@@ -1,0 +1,188 @@
+"""The multi-scale VAE: a log-mel becomes four named latent subspaces, and back (Eq. 2, 3)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hldm.config import SUBSPACES, VAEConfig
+
+
+def split_subspaces(z: Tensor) -> dict[str, Tensor]:
+    """Eq. 2: z = [rhythm | sounds | murmur | noise]; ``(batch, 4 * n, frames)`` to four ``(batch, n, frames)``."""
+    return dict(zip(SUBSPACES, z.chunk(len(SUBSPACES), dim=1), strict=True))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3-tap convolutions along time around a skip."""
+
+    def __init__(self, channels: int, dilation: int = 1):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.GroupNorm(8, channels), nn.SiLU(),
+            nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation),
+            nn.GroupNorm(8, channels), nn.SiLU(),
+            nn.Conv1d(channels, channels, 3, padding=1),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class SubspaceHead(nn.Module):
+    """Mean and log-variance of one subspace, from the scale where its physiology lives.
+
+    A feature map at another rate is brought to the latent rate by strided convolution or interpolation.
+    """
+
+    def __init__(self, width: int, channels: int, reduction: int):
+        super().__init__()
+        steps = [nn.Conv1d(width, width, 4, stride=2, padding=1) for _ in range(reduction)]
+        self.reduce = nn.Sequential(*(layer for conv in steps for layer in (conv, nn.SiLU())))
+        self.project = nn.Sequential(ResidualBlock(width), nn.Conv1d(width, 2 * channels, 1))
+
+    def forward(self, features: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        features = self.reduce(features)
+        if features.shape[-1] != frames:
+            features = F.interpolate(features, size=frames, mode="linear", align_corners=False)
+        mean, log_variance = self.project(features).chunk(2, dim=1)
+        return mean, log_variance.clamp(-12, 4)
+
+
+class Posterior(NamedTuple):
+    mean: Tensor  # (batch, latent channels, latent frames)
+    log_variance: Tensor
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
+        return self.mean + (0.5 * self.log_variance).exp() * noise
+
+    def kl(self) -> Tensor:
+        """KL to the standard normal, nats a latent value; scalar."""
+        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance).mean()
+
+
+class MultiScaleVAE(nn.Module):
+    """Encoder with one head a subspace, each at its own scale, and a symmetric decoder.
+
+    ====== ======================= ==========================================
+    group  fed from frames a second why there
+    ====== ======================= ==========================================
+    rhythm 62.5 / 8                 beats are slow
+    sounds 62.5                     S1 and S2 are transients
+    murmur 62.5 / 2                 a murmur is a band with an envelope
+    noise  62.5 / 4                 the rest, at the latent's own rate
+    ====== ======================= ==========================================
+
+    The latent keeps a time axis: ``(batch, mels, frames)`` becomes ``(batch, 4 * group_channels, frames / 4)``.
+    """
+
+    # Which encoder scale (as a power of two of the mel rate) feeds each subspace.
+    SCALES = {"rhythm": 3, "sounds": 0, "murmur": 1, "noise": 2}  # noqa: RUF012 (constant)
+
+    def __init__(self, config: VAEConfig = VAEConfig()):
+        super().__init__()
+        self.config = config
+        width, latent = config.width, config.latent_channels
+        self.stem = nn.Conv1d(config.n_mels, width, 3, padding=1)
+        self.scales = nn.ModuleList([nn.Sequential(ResidualBlock(width), ResidualBlock(width, 2)) for _ in range(4)])
+        self.down = nn.ModuleList([nn.Conv1d(width, width, 4, stride=2, padding=1) for _ in range(3)])
+        self.heads = nn.ModuleDict(
+            {name: SubspaceHead(width, config.group_channels, max(0, 2 - scale)) for name, scale in self.SCALES.items()}
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv1d(latent, width, 3, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
+            nn.ConvTranspose1d(width, width, 4, stride=2, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
+            nn.ConvTranspose1d(width, width, 4, stride=2, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
+            nn.GroupNorm(8, width), nn.SiLU(), nn.Conv1d(width, config.n_mels, 3, padding=1),
+        )  # fmt: skip
+        # Statistics of the training latents, so that diffusion sees zero mean and unit variance in every channel.
+        self.register_buffer("latent_mean", torch.zeros(latent, 1))
+        self.register_buffer("latent_std", torch.ones(latent, 1))
+
+    def encode(self, log_mel: Tensor) -> Posterior:
+        """``(batch, mels, frames)`` in dB to a posterior; ``frames`` is a multiple of 8."""
+        if log_mel.ndim != 3 or log_mel.shape[1] != self.config.n_mels or log_mel.shape[2] % 8:
+            raise ValueError(
+                f"log_mel: found shape {tuple(log_mel.shape)}, expected (batch, {self.config.n_mels}, a multiple of 8)"
+            )
+        x = self.stem((log_mel - self.config.mean_db) / self.config.scale_db)
+        pyramid = []
+        for level, block in enumerate(self.scales):
+            x = block(x)
+            pyramid.append(x)
+            if level < len(self.down):
+                x = self.down[level](x)
+        frames = log_mel.shape[-1] // self.config.downsampling
+        parts = [self.heads[name](pyramid[self.SCALES[name]], frames) for name in SUBSPACES]
+        return Posterior(torch.cat([m for m, _ in parts], 1), torch.cat([v for _, v in parts], 1))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """``(batch, latent channels, latent frames)`` to a log-mel in dB, four times as many frames."""
+        return self.decoder(z) * self.config.scale_db + self.config.mean_db
+
+    def standardise(self, z: Tensor) -> Tensor:
+        """Latent to zero mean and unit variance a channel, as diffusion wants it."""
+        return (z - self.latent_mean) / self.latent_std
+
+    def unstandardise(self, z: Tensor) -> Tensor:
+        """The inverse of `standardise`."""
+        return z * self.latent_std + self.latent_mean
+
+
+class AuxiliaryHeads(nn.Module):
+    """Linear readers of what each subspace ought to know; the supervised half of L_disentangle (Eq. 3).
+
+    rhythm reads the cardiac phase and the heart rate, sounds the state of each frame, murmur whether one is heard.
+    What is left, noise, has no label.
+    """
+
+    def __init__(self, config: VAEConfig = VAEConfig()):
+        super().__init__()
+        n = config.group_channels
+        self.phase = nn.Conv1d(n, 2, 5, padding=2)  # cos and sin of the phase
+        self.heart_rate = nn.Linear(2 * n, 1)  # log of beats a second, from mean and spread over time
+        self.states = nn.Conv1d(n, 4, 5, padding=2)  # logits of S1, systole, S2, diastole
+        self.murmur = nn.Linear(2 * n, 1)  # logit, from mean and spread over time
+
+    @staticmethod
+    def pool(z: Tensor) -> Tensor:
+        return torch.cat([z.mean(-1), z.std(-1)], dim=1)
+
+    def loss(self, z: Tensor, phase: Tensor, states: Tensor, heart_rate: Tensor, murmur: Tensor) -> Tensor:
+        """Sum of the four errors.
+
+        Parameters
+        ----------
+        z : Tensor (batch, latent channels, frames)
+        phase : Tensor (batch, frames), in [0, 1)
+        states : Tensor (batch, frames), int64 in 1..4; 0 is not scored
+        heart_rate : Tensor (batch,), bpm
+        murmur : Tensor (batch,), 1 present, 0 absent, NaN unknown
+        """
+        part = split_subspaces(z)
+        angle = 2 * torch.pi * phase
+        circle = torch.stack([angle.cos(), angle.sin()], dim=1)
+        rhythm = F.mse_loss(self.phase(part["rhythm"]), circle)
+        rate = F.mse_loss(self.heart_rate(self.pool(part["rhythm"]))[:, 0], (heart_rate / 60).log())
+        sounds = F.cross_entropy(self.states(part["sounds"]), states - 1, ignore_index=-1)
+        known = ~murmur.isnan()
+        logit = self.murmur(self.pool(part["murmur"]))[:, 0]
+        heard = F.binary_cross_entropy_with_logits(logit[known], murmur[known]) if known.any() else logit.sum() * 0
+        return rhythm + rate + sounds + heard
+
+
+def correlation_penalty(z: Tensor) -> Tensor:
+    """Mean squared correlation between channels of different subspaces; the other half of L_disentangle (Eq. 3).
+
+    Correlations are taken over batch and time; scalar in [0, 1].
+    """
+    rows = z.transpose(0, 1).flatten(1)  # (channels, batch * frames)
+    rows = rows - rows.mean(1, keepdim=True)
+    rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    group = torch.arange(len(rows), device=z.device) // (len(rows) // len(SUBSPACES))
+    across = group[:, None] != group[None, :]
+    return (rows @ rows.T)[across].square().mean()
