@@ -1,0 +1,15 @@
+"""What is known about heart sounds: the graph, the narrative it tells, and the reader of free text."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "posterior": ["Suggestion", "differential"],
+        "graph": ["counts", "knowledge_graph", "systolic_values", "verhoeff_ok"],
+        "narration": ["Narrative", "as_told", "narrative"],
+        "reader": ["Fact", "Reading", "read_prompt"],
+        "sampling": ["random_record"],
+        "subgraph": ["patient_subgraph", "to_hetero"],
+    },
+)
