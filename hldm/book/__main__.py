@@ -1,0 +1,85 @@
+"""``python -m hldm.book``: what the Makefile calls."""
+
+from __future__ import annotations
+
+import argparse
+import http.server
+import sys
+from functools import partial
+from pathlib import Path
+
+from hldm.config import PROFILES
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the book, check its links, or serve it; the exit status is 0 when all is well."""
+    from hldm.book.site import ROOT
+
+    parser = argparse.ArgumentParser(prog="python -m hldm.book", description=main.__doc__)
+    parser.add_argument("task", choices=["build", "render", "links", "check", "serve"])
+    parser.add_argument("--profile", choices=sorted(PROFILES), default="smoke")
+    parser.add_argument("--output", type=Path, default=ROOT, help="folder that holds _build")
+    parser.add_argument("--port", type=int, default=8000)
+    options = parser.parse_args(arguments)
+    return TASKS[options.task](options)
+
+
+def _build(options) -> int:
+    from hldm.book import ChapterError, build
+
+    try:
+        print("site:", build(options.output, profile=options.profile) / "book/intro.html")
+    except (ChapterError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _render(options) -> int:
+    from hldm.book import render
+
+    try:
+        print("site:", render(options.output) / "book/intro.html")
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _links(options) -> int:
+    from hldm.book import broken_links
+
+    return _report(broken_links(_site(options)), "internal links")
+
+
+def _check(options) -> int:
+    from hldm.book import check_site
+
+    return _report(check_site(_site(options), executed=options.output / "_build" / "book"), "pages")
+
+
+def _serve(options) -> int:
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=_site(options))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler) as server:
+        print(f"http://127.0.0.1:{options.port}/book/intro.html (Ctrl-C ends)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
+
+
+def _site(options) -> Path:
+    return options.output / "_build" / "html"
+
+
+def _report(problems: list, what: str) -> int:
+    for problem in problems:
+        print(problem)
+    print(f"{what}: {len(problems) or 'no'} problems")
+    return bool(problems)
+
+
+TASKS = {"build": _build, "render": _render, "links": _links, "check": _check, "serve": _serve}
+
+if __name__ == "__main__":
+    sys.exit(main())

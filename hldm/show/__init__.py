@@ -1,0 +1,13 @@
+"""What a reader sees and hears: figures, players, and widgets that work without a kernel."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "session": ["Session", "setup"],
+        "plots": ["bars", "show", "spectrogram", "waveform"],
+        "audio": ["compare", "player"],
+        "widgets": ["choices"],
+    },
+)

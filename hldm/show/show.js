@@ -1,0 +1,45 @@
+(root) => {
+  // Cursor over the spectrogram, a click in it to jump there, and the version for small speakers.
+  for (const figure of root.querySelectorAll(".hldm-player")) {
+    const audio = figure.querySelector("audio");
+    const image = figure.querySelector(".hldm-image");
+    const cursor = image.querySelector("i");
+    const move = () => {
+      cursor.style.left = `${(100 * audio.currentTime) / (audio.duration || 1)}%`;
+      if (!audio.paused) requestAnimationFrame(move);
+    };
+    for (const event of ["play", "seeked", "ended"]) audio.addEventListener(event, move);
+    image.addEventListener("click", (event) => {
+      const box = image.getBoundingClientRect();
+      audio.currentTime = ((event.clientX - box.left) / box.width) * audio.duration;
+    });
+    const small = figure.querySelector("input[data-src]");
+    small?.addEventListener("change", () => {
+      const { currentTime, paused, src } = audio;
+      audio.src = small.dataset.src;
+      small.dataset.src = src;
+      audio.addEventListener("loadedmetadata", () => {
+        audio.currentTime = currentTime;
+        if (!paused) audio.play();
+      }, { once: true });
+    });
+  }
+  // One sound at a time.
+  root.addEventListener("play", (event) => {
+    for (const other of document.querySelectorAll(".hldm-player audio")) if (other !== event.target) other.pause();
+  }, true);
+  // Choose, and see and hear what was computed for that choice.
+  for (const chooser of root.querySelectorAll(".hldm-choices")) {
+    const selects = [...chooser.querySelectorAll("select")];
+    const panels = [...chooser.querySelectorAll(".hldm-panel")];
+    const update = () => {
+      const key = JSON.stringify(selects.map((select) => select.value));
+      for (const panel of panels) {
+        panel.hidden = panel.dataset.key !== key;
+        if (panel.hidden) for (const audio of panel.querySelectorAll("audio")) audio.pause();
+      }
+    };
+    for (const select of selects) select.addEventListener("change", update);
+    update();
+  }
+}
