@@ -14,7 +14,7 @@ def read_table(name: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    name : {"attributes", "aux_nodes", "circor_facts", "conditions", "physiology", "relations", "sources"}
+    name : {"attributes", "aux_nodes", "circor_facts", "conditions", "physiology", "relations", "sources", "split"}
     """
     with files("hldm.data").joinpath("tables", f"{name}.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file, dtype=str, keep_default_na=False)
