@@ -1,0 +1,166 @@
+"""The command line: ``hldm download / simulate / check / train / generate / evaluate / book``.
+
+Each command imports what it needs when it runs, so that ``hldm --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hldm import __version__
+from hldm.config import PROFILES, circor_folder
+from hldm.data.errors import DataError
+
+STAGES = ("vae", "diffusion", "joint", "all")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    int
+        0 when all is well, 1 when a check found problems, 2 when the user or the data is at fault (one line on
+        stderr says how), 130 when interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] == "hldm":
+            raise
+        return _fail(f"{error.name} is not installed; the book needs: pip install 'hldm[book]'")
+    except (DataError, OSError) as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _fail(message: object) -> int:
+    print("hldm:", " ".join(str(message).split()), file=sys.stderr)
+    return 2
+
+
+def _download(options) -> None:
+    from hldm.data.download import SOURCES, download
+
+    folder = download(options.dataset, options.to, mirror=options.mirror)
+    print(f"{folder}\n{SOURCES[options.dataset].terms}")
+    if options.dataset == "circor":
+        print(f"export HLDM_CIRCOR={folder}")
+
+
+def _simulate(options) -> None:
+    from hldm.data import simulate_corpus
+
+    simulate_corpus(options.folder, patients=options.patients, seed=options.seed)
+    print(options.folder)
+
+
+def _check(options) -> int:
+    from hldm.data import CircorCorpus
+
+    folder = options.corpus or circor_folder()
+    if folder is None:
+        raise DataError("a corpus folder, as the argument CORPUS or in the variable HLDM_CIRCOR")
+    report = CircorCorpus(folder).check()
+    print(report)
+    return 1 if report.problems else 0
+
+
+def _train(options) -> None:
+    from hldm.training import train
+
+    train(options.stage, profile=options.profile, device=options.device, runs=options.runs)
+
+
+def _generate(options) -> None:
+    if not options.output.parent.is_dir():
+        raise DataError("an existing folder", file=options.output.parent, field="-o")
+    from hldm import Synthesizer
+    from hldm.knowledge import read_prompt
+
+    reading = read_prompt(options.prompt)
+    for title in ("understood", "unknown", "problems"):
+        print(f"{title + ':':<12}{'; '.join(map(str, getattr(reading, title))) or 'nothing'}")
+    sound = Synthesizer.from_pretrained()(options.prompt, seed=options.seed)
+    sound.save(options.output)
+    print(f"{len(sound.waveform) / sound.sampling_rate:.2f} s at {sound.sampling_rate} Hz: {options.output}")
+
+
+def _evaluate(options) -> None:
+    from hldm.evaluation import evaluate
+
+    print(evaluate(profile=options.profile, device=options.device))
+
+
+def _book(options) -> int:
+    from hldm.book.__main__ import main as book
+
+    return book([options.task, "--profile", options.profile])
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise ValueError
+    return number
+
+
+_seed.__name__ = "seed from 0 to 2**63 - 1"  # argparse quotes the name: "invalid seed from 0 ... value: '-1'"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hldm", description="Heart sounds from clinical metadata.")
+    parser.add_argument("--version", action="version", version=f"hldm {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run, summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=summary)
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command("download", _download, "fetch a public data set, resuming an interrupted attempt")
+    sub.add_argument("dataset", choices=["circor"])
+    sub.add_argument("--to", type=Path, metavar="FOLDER", help="default: ~/.cache/hldm/DATASET, or $HLDM_CACHE/DATASET")
+    sub.add_argument("--mirror", metavar="URL", help="a folder with the same content, instead of the publisher's")
+
+    sub = command("simulate", _simulate, "write a simulated corpus in CirCor's format")
+    sub.add_argument("folder", type=Path)
+    sub.add_argument("--patients", type=int, default=200)
+    sub.add_argument("--seed", type=_seed, default=0)
+
+    sub = command("check", _check, "read a corpus in CirCor's format and list every problem")
+    sub.add_argument("corpus", type=Path, nargs="?", help="default: $HLDM_CIRCOR")
+
+    sub = command("train", _train, "train a stage; an interrupted run resumes")
+    sub.add_argument("stage", choices=STAGES)
+    _add_profile(sub)
+    sub.add_argument("--device", help="such as cpu or cuda; default: the best there is")
+    sub.add_argument("--runs", type=Path, default=Path("runs"), help="folder for checkpoints (default: runs)")
+
+    sub = command("generate", _generate, "write the heart sound that a sentence describes")
+    sub.add_argument("prompt", help='such as "An 8-year-old female with a grade II/VI systolic murmur"')
+    sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.wav")
+    sub.add_argument("--seed", type=_seed, default=0, help="same seed, same bytes (default: 0)")
+
+    sub = command("evaluate", _evaluate, "measure generated sounds against recordings")
+    _add_profile(sub)
+    sub.add_argument("--device", help="such as cpu or cuda; default: the best there is")
+
+    sub = command("book", _book, "execute the chapters and render the site to _build/html")
+    sub.add_argument("task", nargs="?", default="build", choices=["build", "render", "links", "check", "serve"])
+    _add_profile(sub)
+    return parser
+
+
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", choices=list(PROFILES), default="smoke", help="how much work (default: smoke)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

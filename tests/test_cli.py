@@ -1,0 +1,158 @@
+"""The command line as a user meets it; the rooms behind it have tests of their own."""
+
+import os
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import hldm
+from hldm import cli
+
+
+def imported(code: str) -> tuple[float, set[str]]:
+    """The fastest of three fresh interpreters that run `code`, in seconds, and the modules it brought in."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True
+        )
+        times.append(time.perf_counter() - start)
+    return min(times), {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("code", "limit"),
+    [("import hldm", 0.5), ("from hldm.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass", 0.7)],
+)
+def test_starts_at_once(code, limit):
+    seconds, modules = imported(code)
+    assert seconds < limit
+    assert not modules & {"numpy", "pandas", "torch", "scipy", "librosa", "transformers", "pooch"}
+
+
+def test_every_command_has_help(capsys):
+    for name in ("download", "simulate", "check", "train", "generate", "evaluate", "book"):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([name, "--help"])
+        assert ended.value.code == 0
+        assert f"hldm {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "COMMAND"),
+        (["download", "nothing"], "invalid choice: 'nothing'"),
+        (["generate", "a child"], "-o/--output"),
+        (["generate", "a child", "-o", "a.wav", "--seed", "-1"], "invalid seed from 0"),
+        (["train", "everything"], "invalid choice: 'everything'"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_usage(capsys, arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def error_line(capsys, *arguments) -> str:
+    assert cli.main([str(a) for a in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("hldm: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_errors_are_one_line(capsys, tmp_path, monkeypatch):
+    monkeypatch.delenv("HLDM_CIRCOR", raising=False)
+    assert "HLDM_CIRCOR" in error_line(capsys, "check")
+    assert str(tmp_path / "absent") in error_line(capsys, "check", tmp_path / "absent")
+    assert "existing folder" in error_line(capsys, "generate", "a child", "-o", tmp_path / "absent" / "a.wav")
+    assert "http" in error_line(capsys, "download", "circor", "--to", tmp_path / "c", "--mirror", "/media/usb")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_download_says_which_address(capsys, tmp_path, monkeypatch):
+    import pooch.core
+
+    monkeypatch.setattr(pooch.core, "time", SimpleNamespace(sleep=lambda seconds: None))
+    line = error_line(capsys, "download", "circor", "--to", tmp_path / "c", "--mirror", "http://127.0.0.1:9/c")
+    assert "SHA256SUMS.txt from http://127.0.0.1:9/c/SHA256SUMS.txt" in line
+
+
+def test_a_missing_extra_is_named(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hldm.book.__main__", None)  # import raises ModuleNotFoundError for hldm itself
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["book"])
+
+    def absent(options):
+        raise ModuleNotFoundError("No module named 'papermill'", name="papermill")
+
+    monkeypatch.setattr(cli, "_book", absent)
+    assert "papermill is not installed" in error_line(capsys, "book")
+
+
+def test_interrupted(capsys, monkeypatch):
+    def interrupt(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_check", interrupt)
+    assert cli.main(["check"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_simulate_then_check(capsys, tmp_path):
+    assert cli.main(["simulate", str(tmp_path / "corpus"), "--patients", "2", "--seed", "3"]) == 0
+    assert cli.main(["check", str(tmp_path / "corpus")]) == 0
+    wav = next((tmp_path / "corpus" / "training_data").glob("*.wav"))
+    wav.write_bytes(wav.read_bytes()[:100])
+    capsys.readouterr()
+    assert cli.main(["check", str(tmp_path / "corpus")]) == 1
+    assert wav.name in capsys.readouterr().out
+
+
+def test_check_takes_the_corpus_from_the_environment(monkeypatch, capsys, simulated):
+    monkeypatch.setenv("HLDM_CIRCOR", str(simulated.root))
+    assert cli.main(["check"]) == 0
+    from_environment = capsys.readouterr().out
+    assert cli.main(["check", str(simulated.root)]) == 0
+    assert capsys.readouterr().out == from_environment != ""
+
+
+def test_generate_says_what_it_understood_and_writes_the_same_bytes_for_a_seed(capsys, tmp_path):
+    prompt = "An 8-year-old female with a grade II/VI systolic murmur and a purple hat"
+    paths = [tmp_path / f"{i}.wav" for i in range(3)]
+    for path, seed in zip(paths, (1, 1, 2), strict=True):
+        assert cli.main(["generate", prompt, "-o", str(path), "--seed", str(seed)]) == 0
+    said = capsys.readouterr().out
+    assert "II/VI" in said
+    assert "purple hat" in said
+    first, again, other = (path.read_bytes() for path in paths)
+    assert first == again
+    assert first != other
+
+    from scipy.io import wavfile
+
+    rate, samples = wavfile.read(paths[0])
+    assert rate == 4000
+    assert np.abs(samples.astype(float)).max() > 0
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"hldm {hldm.__version__}\n"
+
+
+def test_python_minus_m():
+    done = subprocess.run(
+        [sys.executable, "-m", "hldm.cli", "check", os.devnull], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
