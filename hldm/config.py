@@ -51,8 +51,8 @@ class VAEConfig:
     n_mels: int = 64
     width: int = 96
     group_channels: int = 8  # latent channels of each subspace
-    mean_db: float = -50.0  # log-mels enter the network as (x - mean_db) / scale_db
-    scale_db: float = 15.0
+    mean_db: float = -55.0  # log-mels enter the network as (x - mean_db) / scale_db
+    scale_db: float = 12.0
     beta: float = 1e-3  # weight of the KL term once annealed
     anneal_steps: int = 500
     delta: float = 0.1  # weight of L_disentangle, the paper's
@@ -92,6 +92,25 @@ class DiffusionConfig:
     ema_decay: float = 0.999
     guidance_scale: float = 2.0
     inference_steps: int = 20
+
+
+@dataclass(frozen=True)
+class ConditionConfig:
+    """Fusion of the clinical condition (Eq. 1); an ablation switches a part off.
+
+    "Label only" is ``ConditionConfig(text=False, graph=False, scalars=False, label=True)``.
+    """
+
+    width: int = 128
+    text: bool = True
+    graph: bool = True
+    label: bool = False  # whether a murmur is heard at the stethoscope, as one of three classes
+    scalars: bool = True  # heart rate, age, height, weight, sex
+    text_encoder: str | None = None  # None: the shipped compact BERT; else a folder or a hub name
+    text_width: int = 128
+    graph_width: int = 64
+    text_tokens: int = 4  # several distinct tokens: one repeated token gives every query the same answer
+    graph_tokens: int = 2
 
 
 @dataclass(frozen=True)

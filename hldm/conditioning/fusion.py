@@ -1,0 +1,180 @@
+"""The clinical condition c (Eq. 1): text and graph in one vector, with scalars beside it.
+
+    c = lambda_text LN(P_t f_BERT(text)) + lambda_graph LN(P_g g_GNN(G_patient))
+
+Both terms are layer-normalised, so that the learnt lambdas compare. The scalars of `SCALARS` join as tokens of
+their own, each with a learnt embedding for "unknown", and a learnt null condition stands for "no condition" in
+classifier-free guidance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hldm.conditioning.fields import CATEGORIES, SCALARS, scalars, targets
+from hldm.config import ConditionConfig
+from hldm.data.records import ClinicalRecord
+from hldm.knowledge.narration import narrative
+
+if TYPE_CHECKING:
+    from hldm.conditioning.graph import GraphEncoder
+    from hldm.conditioning.text import TextEncoder
+
+
+class Condition(NamedTuple):
+    """What the diffusion model is told.
+
+    Attributes
+    ----------
+    vector : Tensor (batch, width)
+        c of Eq. 1 plus the scalars: for FiLM.
+    tokens : Tensor (batch, tokens, width)
+        Several distinct views of the same knowledge: for cross-attention.
+    heart_rate : Tensor (batch,)
+        bpm; NaN where unknown or dropped: for Medical Attention.
+    """
+
+    vector: Tensor
+    tokens: Tensor
+    heart_rate: Tensor
+
+
+class ConditionEncoder(nn.Module):
+    """Fusion of Eq. 1, in two steps: `features` once a record, `forward` at every training step.
+
+    Parameters
+    ----------
+    config : ConditionConfig
+        Widths and ablations.
+    text_encoder, graph_encoder : optional
+        Frozen encoders for `features`; the shipped ones are loaded when first needed. They are no part of this
+        module's parameters.
+    """
+
+    def __init__(
+        self,
+        config: ConditionConfig = ConditionConfig(),
+        text_encoder: TextEncoder | None = None,
+        graph_encoder: GraphEncoder | None = None,
+    ):
+        super().__init__()
+        self.config = config
+        self._given = (text_encoder, graph_encoder)  # in a tuple, out of nn.Module's sight
+        width = config.width
+        parts = {"text": config.text_tokens, "graph": config.graph_tokens, "label": 1}
+        self.parts = {name: count for name, count in parts.items() if getattr(config, name)}
+        inputs = {"text": config.text_width, "graph": config.graph_width, "label": len(CATEGORIES["murmur_here"])}
+        self.project = nn.ModuleDict({name: nn.Linear(inputs[name], width) for name in self.parts})
+        self.norm = nn.ModuleDict({name: nn.LayerNorm(width) for name in self.parts})
+        self.weight = nn.ParameterDict({name: nn.Parameter(torch.ones(())) for name in self.parts})
+        self.views = nn.ModuleDict({name: nn.Linear(inputs[name], count * width) for name, count in self.parts.items()})
+        self.slope = nn.Parameter(0.5 * _normal(len(SCALARS), width, seed=1))
+        self.offset = nn.Parameter(0.5 * _normal(len(SCALARS), width, seed=2))
+        self.unknown = nn.Parameter(0.5 * _normal(len(SCALARS), width, seed=3))
+        self.null_vector = nn.Parameter(0.1 * _normal(width, seed=4))
+        self.null_tokens = nn.Parameter(0.1 * _normal(self.num_tokens, width, seed=5))
+
+    @property
+    def num_tokens(self) -> int:
+        """Length of `Condition.tokens`."""
+        return sum(self.parts.values()) + (len(SCALARS) if self.config.scalars else 0)
+
+    @property
+    def lambdas(self) -> dict[str, float]:
+        """The learnt weights of Eq. 1 by part."""
+        return {name: value.item() for name, value in self.weight.items()}
+
+    @cached_property
+    def text_encoder(self) -> TextEncoder:
+        """f_BERT."""
+        from hldm.conditioning.text import TextEncoder
+
+        return self._given[0] or TextEncoder(self.config.text_encoder)
+
+    @property
+    def graph_encoder(self) -> GraphEncoder:
+        """g_GNN."""
+        if self._given[1] is None:
+            from hldm.conditioning.graph import GraphEncoder
+
+            self._given = (self._given[0], GraphEncoder.from_pretrained())
+        return self._given[1]
+
+    @torch.no_grad()
+    def features(self, records: Sequence[ClinicalRecord], seed: int = 0) -> dict[str, Tensor]:
+        """What the frozen encoders make of records; keep it, it never changes.
+
+        Parameters
+        ----------
+        records : sequence of ClinicalRecord
+        seed : int
+            Chooses the wording of the narratives; record i is told with ``seed + i``.
+
+        Returns
+        -------
+        dict of Tensor
+            `text` (batch, text width), `graph` (batch, graph width), `label` (batch, 3) one-hot murmur_here,
+            `scalars` and `known` (batch, len(SCALARS)), `heart_rate` (batch,) in bpm; what the configuration
+            leaves out is missing. On the CPU.
+        """
+        found: dict[str, Tensor] = {}
+        if "text" in self.parts:
+            texts = [str(narrative(record, seed + i)) for i, record in enumerate(records)]
+            found["text"] = self.text_encoder.encode(texts).cpu()
+        if "graph" in self.parts:
+            found["graph"] = self.graph_encoder.encode(records).cpu()
+        if "label" in self.parts:
+            classes = targets(records)["murmur_here"]
+            found["label"] = nn.functional.one_hot(classes, len(CATEGORIES["murmur_here"])).float()
+        found["scalars"], found["known"] = scalars(records)
+        rates = [float("nan") if r.heart_rate is None else r.heart_rate for r in records]
+        found["heart_rate"] = torch.tensor(rates, dtype=torch.float32)
+        return found
+
+    def forward(self, features: Mapping[str, Tensor], drop: Tensor | None = None) -> Condition:
+        """Fuse features into a condition.
+
+        Parameters
+        ----------
+        features : mapping of Tensor
+            From `features`, on this module's device.
+        drop : Tensor (batch,), bool, optional
+            Where True the null condition takes the place of the record's.
+        """
+        batch = len(features["scalars"])
+        vector = self.null_vector.new_zeros(batch, self.config.width)
+        tokens = []
+        for name, count in self.parts.items():
+            vector = vector + self.weight[name] * self.norm[name](self.project[name](features[name]))
+            views = self.views[name](features[name]).unflatten(-1, (count, self.config.width))
+            tokens.append(self.weight[name] * nn.functional.layer_norm(views, views.shape[-1:]))
+        heart_rate = features["heart_rate"]
+        if self.config.scalars:
+            value = features["scalars"].unsqueeze(-1) * self.slope + self.offset  # (batch, scalars, width)
+            value = torch.where(features["known"].unsqueeze(-1), value, self.unknown)
+            vector = vector + value.sum(1)
+            tokens.append(value)
+        condition = Condition(vector, torch.cat(tokens, dim=1), heart_rate)
+        return condition if drop is None else self._drop(condition, drop)
+
+    def null(self, batch: int) -> Condition:
+        """The null condition, `batch` times."""
+        return Condition(
+            self.null_vector.expand(batch, -1),
+            self.null_tokens.expand(batch, -1, -1),
+            self.null_vector.new_full((batch,), torch.nan),
+        )
+
+    def _drop(self, condition: Condition, drop: Tensor) -> Condition:
+        null = self.null(len(drop))
+        pairs = zip(null, condition, strict=True)
+        return Condition(*(torch.where(drop.reshape(-1, *[1] * (c.ndim - 1)), n, c) for n, c in pairs))
+
+
+def _normal(*shape: int, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

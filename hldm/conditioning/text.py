@@ -1,0 +1,89 @@
+"""f_BERT: narratives into vectors, with any model that transformers can load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hldm.config import weights_folder
+
+
+class TextEncoder:
+    """The frozen text encoder of Eq. 1.
+
+    Parameters
+    ----------
+    name : str or path, optional
+        A ``from_pretrained`` folder or the name of a model on the Hugging Face hub, such as
+        ``"emilyalsentzer/Bio_ClinicalBERT"`` (the paper's family; 768 wide). Default: the compact BERT of this
+        project, which needs no network.
+    frozen : bool
+        Whether `encode` runs without gradients.
+    device : str or torch.device
+    max_length : int
+        Longer texts are cut to this many tokens.
+
+    Raises
+    ------
+    OSError
+        Where the model is neither here nor can be fetched.
+    """
+
+    def __init__(
+        self,
+        name: str | Path | None = None,
+        *,
+        frozen: bool = True,
+        device: str | torch.device = "cpu",
+        max_length: int = 256,
+    ):
+        from transformers import AutoModel, AutoTokenizer
+
+        self.name = str(name or weights_folder() / "text_encoder")
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(self.name)
+            self.model = AutoModel.from_pretrained(self.name).to(device)
+        except (OSError, ValueError) as error:
+            raise OSError(
+                f"text encoder: found no model {self.name!r}, expected a from_pretrained folder or a model that the "
+                "Hugging Face hub serves (is the network up?). TextEncoder() loads the one shipped with the project."
+            ) from error
+        self.frozen, self.max_length = frozen, max_length
+        self.model.eval().requires_grad_(not frozen)
+
+    @property
+    def width(self) -> int:
+        """Length of a text's vector."""
+        return self.model.config.hidden_size
+
+    def encode(self, texts: Sequence[str], batch_size: int = 64) -> Tensor:
+        """Embed texts: the mean of the last layer over the tokens of each.
+
+        Returns
+        -------
+        Tensor (batch, width), float32
+        """
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths together: less padding
+        pooled = [
+            self._pool([texts[i] for i in order[start : start + batch_size]])
+            for start in range(0, len(order), batch_size)
+        ]
+        if not pooled:
+            return torch.empty(0, self.width)
+        return torch.cat(pooled)[torch.tensor(order).argsort()]
+
+    def _pool(self, texts: list[str]) -> Tensor:
+        tokens = self.tokenizer(
+            texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        ).to(self.model.device)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return mean_pool(self.model(**tokens).last_hidden_state, tokens["attention_mask"])
+
+
+def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Mean over real tokens: (batch, tokens, width), (batch, tokens) -> (batch, width)."""
+    weight = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weight).sum(1) / weight.sum(1)
