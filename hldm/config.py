@@ -69,18 +69,6 @@ class VAEConfig:
 
 
 @dataclass(frozen=True)
-class UNetConfig:
-    """Structured U-Net with Medical Attention (Eq. 4, 5)."""
-
-    latent_channels: int = 32
-    condition_width: int = 128
-    widths: tuple[int, ...] = (128, 192, 256)  # channels at 1, 1/2 and 1/4 of the latent frame rate
-    heads: int = 4
-    medical_attention: bool = True  # off: plain self-attention, ablation (a)
-    structured: bool = True  # off: one head for all subspaces
-
-
-@dataclass(frozen=True)
 class DiffusionConfig:
     """Forward process and training objective."""
 
@@ -92,6 +80,19 @@ class DiffusionConfig:
     ema_decay: float = 0.999
     guidance_scale: float = 2.0
     inference_steps: int = 20
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Structured U-Net with Medical Attention (Eq. 4, 5)."""
+
+    latent_channels: int = 32
+    condition_width: int = 128
+    widths: tuple[int, ...] = (64, 128, 256)  # channels at 1, 1/2 and 1/4 of the latent frame rate
+    heads: int = 4
+    medical_attention: bool = True  # off: plain self-attention, ablation (a)
+    structured: bool = True  # off: one head for all subspaces
+    diffusion: DiffusionConfig = DiffusionConfig()  # the process that the network was trained for
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,9 @@ class Profile:
     samples: int = 256  # sounds generated for an evaluation
     inference_steps: int = 20
 
+
+#: The stages of `hldm train`, in order: what conditions, what judges, then the paper's three.
+STAGES = ("encoders", "judge", "vae", "diffusion", "finetune")
 
 PROFILES = {
     "smoke": Profile("smoke", epochs=(1, 1, 1), max_steps=8, max_patients=12, samples=16, inference_steps=8),

@@ -9,17 +9,20 @@ classifier-free guidance.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from hldm.conditioning.fields import CATEGORIES, SCALARS, scalars, targets
-from hldm.config import ConditionConfig
+from hldm.config import ConditionConfig, weights_folder
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.narration import narrative
+from hldm.weights import load_weights
 
 if TYPE_CHECKING:
     from hldm.conditioning.graph import GraphEncoder
@@ -78,6 +81,14 @@ class ConditionEncoder(nn.Module):
         self.unknown = nn.Parameter(0.5 * _normal(len(SCALARS), width, seed=3))
         self.null_vector = nn.Parameter(0.1 * _normal(width, seed=4))
         self.null_tokens = nn.Parameter(0.1 * _normal(self.num_tokens, width, seed=5))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> ConditionEncoder:
+        """The fusion of a weights folder (default: the shipped one), in evaluation mode."""
+        state, config = load_weights(Path(folder or weights_folder()) / "condition.safetensors")
+        encoder = cls(ConditionConfig(**config))
+        encoder.load_state_dict(state)
+        return encoder.eval()
 
     @property
     def num_tokens(self) -> int:

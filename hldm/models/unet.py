@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 
-from hldm.config import SUBSPACES, UNetConfig
+from hldm.config import SUBSPACES, DiffusionConfig, UNetConfig, weights_folder
 from hldm.models.attention import CrossAttention, MedicalAttention
+from hldm.weights import load_weights
 
 
 class AdaptiveBlock(nn.Module):
@@ -39,75 +43,6 @@ class Level(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor, tokens: Tensor, beat_position: Tensor) -> Tensor:
         return self.cross(self.attention(self.block(x, embedding), beat_position), tokens)
-
-
-class StructuredUNet(nn.Module):
-    """Predicts the noise (or velocity) of a latent, subspace by subspace.
-
-    Beside the noisy latent it sees where each frame lies in the heartbeat: sine and cosine of the cardiac phase and
-    of its double. Heart rate is obeyed because the beat grid is an input, not a wish.
-
-    Eq. 5 sums full-width heads, which leaves their shares undetermined. Here head i owns the channels of subspace i;
-    the weights w_i(c) act in guidance (see `hldm.models.diffusion`).
-    """
-
-    def __init__(self, config: UNetConfig = UNetConfig()):
-        super().__init__()
-        self.config = config
-        widths, condition = config.widths, config.condition_width
-        self.time = nn.Sequential(nn.Linear(128, condition), nn.SiLU(), nn.Linear(condition, condition))
-        self.stem = nn.Conv1d(config.latent_channels + 4, widths[0], 3, padding=1)
-        steps = list(zip((widths[0], *widths), widths, strict=False))
-        self.down = nn.ModuleList([Level(i, o, config) for i, o in steps])
-        self.shrink = nn.ModuleList([nn.Conv1d(w, w, 4, stride=2, padding=1) for w in widths[:-1]])
-        self.middle = Level(widths[-1], widths[-1], config)
-        self.up = nn.ModuleList([Level(2 * o, i, config) for i, o in reversed(steps)])
-        self.grow = nn.ModuleList(
-            [nn.ConvTranspose1d(w, w, 4, stride=2, padding=1) for w in reversed(widths[:-1])]
-        )  # fmt: skip
-        heads = len(SUBSPACES) if config.structured else 1
-        self.heads = nn.ModuleList(
-            [
-                nn.Sequential(
-                    nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv1d(widths[0], widths[0] // 2, 3, padding=1),
-                    nn.SiLU(), nn.Conv1d(widths[0] // 2, config.latent_channels // heads, 3, padding=1),
-                )
-                for _ in range(heads)
-            ]
-        )  # fmt: skip
-
-    def forward(self, z: Tensor, step: Tensor, vector: Tensor, tokens: Tensor, beat_position: Tensor) -> Tensor:
-        """Prediction of the shape of ``z``.
-
-        Parameters
-        ----------
-        z : Tensor (batch, latent channels, frames)
-            Frames are a multiple of 4.
-        step : Tensor (batch,)
-            Diffusion step t.
-        vector : Tensor (batch, condition width)
-            The fused condition c of Eq. 1.
-        tokens : Tensor (batch, tokens, condition width)
-            The condition's parts, for cross-attention.
-        beat_position : Tensor (batch, frames)
-            Beats since some S1.
-        """
-        embedding = self.time(get_timestep_embedding(step, 128)) + vector
-        angle = 2 * torch.pi * beat_position[:, None]
-        x = self.stem(torch.cat([z, angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()], dim=1))
-        skips, grids = [], [beat_position]
-        for index, level in enumerate(self.down):
-            x = level(x, embedding, tokens, grids[-1])
-            skips.append(x)
-            if index < len(self.shrink):
-                x = self.shrink[index](x)
-                grids.append(grids[-1].unflatten(-1, (-1, 2)).mean(-1))
-        x = self.middle(x, embedding, tokens, grids[-1])
-        for index, level in enumerate(self.up):
-            x = level(torch.cat([x, skips.pop()], dim=1), embedding, tokens, grids.pop())
-            if index < len(self.grow):
-                x = self.grow[index](x)
-        return torch.cat([head(x) for head in self.heads], dim=1)
 
 
 class SubspaceWeights(nn.Module):
@@ -145,3 +80,82 @@ class SubspaceWeights(nn.Module):
             gains.append((0.5 * (unknown - known)).exp())
         weights = torch.stack(gains).mean(0)
         return weights / weights.mean(1, keepdim=True)
+
+
+class StructuredUNet(nn.Module):
+    """Predicts the noise (or velocity) of a latent, subspace by subspace.
+
+    Beside the noisy latent it sees where each frame lies in the heartbeat: sine and cosine of the cardiac phase and
+    of its double. Heart rate is obeyed because the beat grid is an input, not a wish.
+
+    Eq. 5 sums full-width heads, which leaves their shares undetermined. Here head i owns the channels of subspace i;
+    the weights w_i(c) act in guidance (see `hldm.models.diffusion`).
+    """
+
+    def __init__(self, config: UNetConfig = UNetConfig()):
+        super().__init__()
+        self.config = config
+        widths, condition = config.widths, config.condition_width
+        self.time = nn.Sequential(nn.Linear(128, condition), nn.SiLU(), nn.Linear(condition, condition))
+        self.stem = nn.Conv1d(config.latent_channels + 4, widths[0], 3, padding=1)
+        steps = list(zip((widths[0], *widths), widths, strict=False))
+        self.down = nn.ModuleList([Level(i, o, config) for i, o in steps])
+        self.shrink = nn.ModuleList([nn.Conv1d(w, w, 4, stride=2, padding=1) for w in widths[:-1]])
+        self.middle = Level(widths[-1], widths[-1], config)
+        self.up = nn.ModuleList([Level(2 * o, i, config) for i, o in reversed(steps)])
+        self.grow = nn.ModuleList(
+            [nn.ConvTranspose1d(w, w, 4, stride=2, padding=1) for w in reversed(widths[:-1])]
+        )  # fmt: skip
+        self.subspace_weights = SubspaceWeights(condition)
+        heads = len(SUBSPACES) if config.structured else 1
+        self.heads = nn.ModuleList(
+            [
+                nn.Sequential(
+                    nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv1d(widths[0], widths[0] // 2, 3, padding=1),
+                    nn.SiLU(), nn.Conv1d(widths[0] // 2, config.latent_channels // heads, 3, padding=1),
+                )
+                for _ in range(heads)
+            ]
+        )  # fmt: skip
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> StructuredUNet:
+        """The U-Net of a weights folder (default: the shipped one), in evaluation mode."""
+        state, config = load_weights(Path(folder or weights_folder()) / "unet.safetensors")
+        diffusion = DiffusionConfig(**config.pop("diffusion"))
+        unet = cls(UNetConfig(**config, diffusion=diffusion))
+        unet.load_state_dict(state)
+        return unet.eval()
+
+    def forward(self, z: Tensor, step: Tensor, vector: Tensor, tokens: Tensor, beat_position: Tensor) -> Tensor:
+        """Prediction of the shape of ``z``.
+
+        Parameters
+        ----------
+        z : Tensor (batch, latent channels, frames)
+            Frames are a multiple of 4.
+        step : Tensor (batch,)
+            Diffusion step t.
+        vector : Tensor (batch, condition width)
+            The fused condition c of Eq. 1.
+        tokens : Tensor (batch, tokens, condition width)
+            The condition's parts, for cross-attention.
+        beat_position : Tensor (batch, frames)
+            Beats since some S1.
+        """
+        embedding = self.time(get_timestep_embedding(step, 128)) + vector
+        angle = 2 * torch.pi * beat_position[:, None]
+        x = self.stem(torch.cat([z, angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()], dim=1))
+        skips, grids = [], [beat_position]
+        for index, level in enumerate(self.down):
+            x = level(x, embedding, tokens, grids[-1])
+            skips.append(x)
+            if index < len(self.shrink):
+                x = self.shrink[index](x)
+                grids.append(grids[-1].unflatten(-1, (-1, 2)).mean(-1))
+        x = self.middle(x, embedding, tokens, grids[-1])
+        for index, level in enumerate(self.up):
+            x = level(torch.cat([x, skips.pop()], dim=1), embedding, tokens, grids.pop())
+            if index < len(self.grow):
+                x = self.grow[index](x)
+        return torch.cat([head(x) for head in self.heads], dim=1)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hldm.config import SUBSPACES, VAEConfig
+from hldm.config import SUBSPACES, VAEConfig, weights_folder
+from hldm.weights import load_weights
 
 
 def split_subspaces(z: Tensor) -> dict[str, Tensor]:
@@ -65,74 +68,6 @@ class Posterior(NamedTuple):
         return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance).mean()
 
 
-class MultiScaleVAE(nn.Module):
-    """Encoder with one head a subspace, each at its own scale, and a symmetric decoder.
-
-    ====== ======================= ==========================================
-    group  fed from frames a second why there
-    ====== ======================= ==========================================
-    rhythm 62.5 / 8                 beats are slow
-    sounds 62.5                     S1 and S2 are transients
-    murmur 62.5 / 2                 a murmur is a band with an envelope
-    noise  62.5 / 4                 the rest, at the latent's own rate
-    ====== ======================= ==========================================
-
-    The latent keeps a time axis: ``(batch, mels, frames)`` becomes ``(batch, 4 * group_channels, frames / 4)``.
-    """
-
-    # Which encoder scale (as a power of two of the mel rate) feeds each subspace.
-    SCALES = {"rhythm": 3, "sounds": 0, "murmur": 1, "noise": 2}  # noqa: RUF012 (constant)
-
-    def __init__(self, config: VAEConfig = VAEConfig()):
-        super().__init__()
-        self.config = config
-        width, latent = config.width, config.latent_channels
-        self.stem = nn.Conv1d(config.n_mels, width, 3, padding=1)
-        self.scales = nn.ModuleList([nn.Sequential(ResidualBlock(width), ResidualBlock(width, 2)) for _ in range(4)])
-        self.down = nn.ModuleList([nn.Conv1d(width, width, 4, stride=2, padding=1) for _ in range(3)])
-        self.heads = nn.ModuleDict(
-            {name: SubspaceHead(width, config.group_channels, max(0, 2 - scale)) for name, scale in self.SCALES.items()}
-        )
-        self.decoder = nn.Sequential(
-            nn.Conv1d(latent, width, 3, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
-            nn.ConvTranspose1d(width, width, 4, stride=2, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
-            nn.ConvTranspose1d(width, width, 4, stride=2, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
-            nn.GroupNorm(8, width), nn.SiLU(), nn.Conv1d(width, config.n_mels, 3, padding=1),
-        )  # fmt: skip
-        # Statistics of the training latents, so that diffusion sees zero mean and unit variance in every channel.
-        self.register_buffer("latent_mean", torch.zeros(latent, 1))
-        self.register_buffer("latent_std", torch.ones(latent, 1))
-
-    def encode(self, log_mel: Tensor) -> Posterior:
-        """``(batch, mels, frames)`` in dB to a posterior; ``frames`` is a multiple of 8."""
-        if log_mel.ndim != 3 or log_mel.shape[1] != self.config.n_mels or log_mel.shape[2] % 8:
-            raise ValueError(
-                f"log_mel: found shape {tuple(log_mel.shape)}, expected (batch, {self.config.n_mels}, a multiple of 8)"
-            )
-        x = self.stem((log_mel - self.config.mean_db) / self.config.scale_db)
-        pyramid = []
-        for level, block in enumerate(self.scales):
-            x = block(x)
-            pyramid.append(x)
-            if level < len(self.down):
-                x = self.down[level](x)
-        frames = log_mel.shape[-1] // self.config.downsampling
-        parts = [self.heads[name](pyramid[self.SCALES[name]], frames) for name in SUBSPACES]
-        return Posterior(torch.cat([m for m, _ in parts], 1), torch.cat([v for _, v in parts], 1))
-
-    def decode(self, z: Tensor) -> Tensor:
-        """``(batch, latent channels, latent frames)`` to a log-mel in dB, four times as many frames."""
-        return self.decoder(z) * self.config.scale_db + self.config.mean_db
-
-    def standardise(self, z: Tensor) -> Tensor:
-        """Latent to zero mean and unit variance a channel, as diffusion wants it."""
-        return (z - self.latent_mean) / self.latent_std
-
-    def unstandardise(self, z: Tensor) -> Tensor:
-        """The inverse of `standardise`."""
-        return z * self.latent_std + self.latent_mean
-
-
 class AuxiliaryHeads(nn.Module):
     """Linear readers of what each subspace ought to know; the supervised half of L_disentangle (Eq. 3).
 
@@ -173,6 +108,83 @@ class AuxiliaryHeads(nn.Module):
         logit = self.murmur(self.pool(part["murmur"]))[:, 0]
         heard = F.binary_cross_entropy_with_logits(logit[known], murmur[known]) if known.any() else logit.sum() * 0
         return rhythm + rate + sounds + heard
+
+
+class MultiScaleVAE(nn.Module):
+    """Encoder with one head a subspace, each at its own scale, and a symmetric decoder.
+
+    ====== ======================= ==========================================
+    group  fed from frames a second why there
+    ====== ======================= ==========================================
+    rhythm 62.5 / 8                 beats are slow
+    sounds 62.5                     S1 and S2 are transients
+    murmur 62.5 / 2                 a murmur is a band with an envelope
+    noise  62.5 / 4                 the rest, at the latent's own rate
+    ====== ======================= ==========================================
+
+    The latent keeps a time axis: ``(batch, mels, frames)`` becomes ``(batch, 4 * group_channels, frames / 4)``.
+    """
+
+    # Which encoder scale (as a power of two of the mel rate) feeds each subspace.
+    SCALES = {"rhythm": 3, "sounds": 0, "murmur": 1, "noise": 2}  # noqa: RUF012 (constant)
+
+    def __init__(self, config: VAEConfig = VAEConfig()):
+        super().__init__()
+        self.config = config
+        width, latent = config.width, config.latent_channels
+        self.stem = nn.Conv1d(config.n_mels, width, 3, padding=1)
+        self.scales = nn.ModuleList([nn.Sequential(ResidualBlock(width), ResidualBlock(width, 2)) for _ in range(4)])
+        self.down = nn.ModuleList([nn.Conv1d(width, width, 4, stride=2, padding=1) for _ in range(3)])
+        self.heads = nn.ModuleDict(
+            {name: SubspaceHead(width, config.group_channels, max(0, 2 - scale)) for name, scale in self.SCALES.items()}
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv1d(latent, width, 3, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
+            nn.ConvTranspose1d(width, width, 4, stride=2, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
+            nn.ConvTranspose1d(width, width, 4, stride=2, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
+            nn.GroupNorm(8, width), nn.SiLU(), nn.Conv1d(width, config.n_mels, 3, padding=1),
+        )  # fmt: skip
+        self.readers = AuxiliaryHeads(config)
+        # Statistics of the training latents, so that diffusion sees zero mean and unit variance in every channel.
+        self.register_buffer("latent_mean", torch.zeros(latent, 1))
+        self.register_buffer("latent_std", torch.ones(latent, 1))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> MultiScaleVAE:
+        """The VAE of a weights folder (default: the shipped one), in evaluation mode."""
+        state, config = load_weights(Path(folder or weights_folder()) / "vae.safetensors")
+        vae = cls(VAEConfig(**config))
+        vae.load_state_dict(state)
+        return vae.eval()
+
+    def encode(self, log_mel: Tensor) -> Posterior:
+        """``(batch, mels, frames)`` in dB to a posterior; ``frames`` is a multiple of 8."""
+        if log_mel.ndim != 3 or log_mel.shape[1] != self.config.n_mels or log_mel.shape[2] % 8:
+            raise ValueError(
+                f"log_mel: found shape {tuple(log_mel.shape)}, expected (batch, {self.config.n_mels}, a multiple of 8)"
+            )
+        x = self.stem((log_mel - self.config.mean_db) / self.config.scale_db)
+        pyramid = []
+        for level, block in enumerate(self.scales):
+            x = block(x)
+            pyramid.append(x)
+            if level < len(self.down):
+                x = self.down[level](x)
+        frames = log_mel.shape[-1] // self.config.downsampling
+        parts = [self.heads[name](pyramid[self.SCALES[name]], frames) for name in SUBSPACES]
+        return Posterior(torch.cat([m for m, _ in parts], 1), torch.cat([v for _, v in parts], 1))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """``(batch, latent channels, latent frames)`` to a log-mel in dB, four times as many frames."""
+        return self.decoder(z) * self.config.scale_db + self.config.mean_db
+
+    def standardise(self, z: Tensor) -> Tensor:
+        """Latent to zero mean and unit variance a channel, as diffusion wants it."""
+        return (z - self.latent_mean) / self.latent_std
+
+    def unstandardise(self, z: Tensor) -> Tensor:
+        """The inverse of `standardise`."""
+        return z * self.latent_std + self.latent_mean
 
 
 def correlation_penalty(z: Tensor) -> Tensor:

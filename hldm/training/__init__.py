@@ -1,0 +1,11 @@
+"""The three stages of training, each one resumable command, and the training of the encoders and the judge."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "loop": ["fit"],
+        "stages": ["STAGES", "train"],
+    },
+)

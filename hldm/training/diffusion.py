@@ -1,0 +1,115 @@
+"""Stages 2 and 3: structured diffusion in the latent of the VAE, and its clinical fine-tuning."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from hldm.conditioning import ConditionEncoder
+from hldm.config import SUBSPACES, ConditionConfig, DiffusionConfig, Profile, UNetConfig
+from hldm.data.clips import ClipDataset
+from hldm.models.diffusion import GaussianDiffusion
+from hldm.models.unet import StructuredUNet
+from hldm.models.vae import MultiScaleVAE
+from hldm.training.corpus import ClipBatches, murmur_label, open_corpus
+from hldm.training.loop import fit
+from hldm.training.vae import encode_clips
+from hldm.weights import save_weights
+
+
+def train_diffusion(
+    profile: Profile,
+    folder: str | os.PathLike,
+    vae: MultiScaleVAE,
+    *,
+    stage: int = 2,
+    config: UNetConfig = UNetConfig(),
+    condition_config: ConditionConfig = ConditionConfig(),
+    batch_size: int = 48,
+    hop_seconds: float = 1.28,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    start_from: str | os.PathLike | None = None,
+) -> tuple[StructuredUNet, ConditionEncoder, list[dict[str, float]]]:
+    """Train U-Net and fusion together; write the averages of both into `folder`.
+
+    Stage 2 draws clips as they come. Stage 3, the clinical fine-tuning, continues `start_from` at a tenth of the
+    learning rate and draws clips with and without a murmur, and each grade, equally often.
+
+    Returns
+    -------
+    unet, condition : StructuredUNet, ConditionEncoder
+        Exponential moving averages, in evaluation mode; also in ``unet.safetensors`` and ``condition.safetensors``.
+    log : list of dict
+    """
+    clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=hop_seconds)
+    batches = ClipBatches(clips, batch_size)
+    latents = vae.standardise(encode_clips(vae, clips))
+    records = [clips[i].record for i in range(len(clips))]
+    positions = torch.stack([clips[i].beat_position for i in range(len(clips))])[:, :: vae.config.downsampling]
+    wordings = [ConditionEncoder(condition_config).features(records, seed=k * len(records)) for k in range(2)]
+    chances = rare_class_weights(records) if stage == 3 else torch.ones(len(records))
+
+    torch.manual_seed(seed)
+    if start_from is None:
+        unet, condition = StructuredUNet(config), ConditionEncoder(condition_config)
+    else:
+        unet, condition = StructuredUNet.from_pretrained(start_from), ConditionEncoder.from_pretrained(start_from)
+    process = GaussianDiffusion(unet.config.diffusion)
+    now = nn.ModuleDict({"unet": unet, "condition": condition}).train()
+    ema = AveragedModel(now, multi_avg_fn=_ema(process.config)).requires_grad_(False)
+
+    def step_loss(step: int, generator: torch.Generator):
+        chosen = torch.multinomial(chances, batch_size, replacement=True, generator=generator)
+        wording = wordings[step % len(wordings)]
+        z = latents[chosen]
+        t = torch.randint(process.config.train_steps, (batch_size,), generator=generator)
+        noise = torch.randn(z.shape, generator=generator)
+        drop = torch.rand(batch_size, generator=generator) < process.config.condition_dropout
+        features = {name: value[chosen] for name, value in wording.items()}
+        c = condition(features, drop)
+        prediction = unet(process.q_sample(z, noise, t), t, c.vector, c.tokens, positions[chosen])
+        errors = process.errors(prediction, process.target(z, noise, t))
+        told = condition(features).vector.detach()
+        worth = unet.subspace_weights.loss(told, process.log_snr(t), errors.detach(), drop)
+        loss = (process.loss_weight(t)[:, None] * errors).mean()
+        by_group = dict(zip(SUBSPACES, errors.detach().mean(0).tolist(), strict=True))
+        return loss + 0.1 * worth, {"denoising": float(loss.detach()), **by_group}
+
+    epochs = profile.epochs[stage - 1]
+    rate = learning_rate or (5e-4 if stage == 2 else 5e-5)
+    log = fit(
+        nn.ModuleDict({"now": now, "ema": ema}), step_loss, batches.steps(epochs, profile),
+        folder=Path(folder) / f"diffusion{stage}", learning_rate=rate, seed=seed + stage,
+        after_step=lambda _: ema.update_parameters(now),
+    )  # fmt: skip
+    unet, condition = ema.module["unet"].eval(), ema.module["condition"].eval()
+    save_weights(Path(folder) / "unet.safetensors", unet.state_dict(), unet.config)
+    save_weights(Path(folder) / "condition.safetensors", condition.state_dict(), condition.config)
+    return unet, condition, log
+
+
+def rare_class_weights(records) -> Tensor:
+    """Chance of every clip: murmur heard and not heard alike, and grades alike among those heard."""
+    labels = []
+    for record in records:
+        grade = record.systolic.grade if record.murmur_here and record.systolic else None
+        labels.append((murmur_label(record), grade))
+    counts = {label: labels.count(label) for label in set(labels)}
+    heard = sum(1 for label in counts if label[0] == 1)
+    return torch.tensor([(1 / max(heard, 1) if label[0] == 1 else 1.0) / counts[label] for label in labels])
+
+
+def _ema(config: DiffusionConfig):
+    """Exponential moving average whose memory grows with its age, so that short runs have one too."""
+
+    @torch.no_grad()
+    def update(averaged, current, count):
+        decay = min(config.ema_decay, (1 + float(count)) / (10 + float(count)))
+        torch._foreach_lerp_(averaged, list(current), 1 - decay)
+
+    return update

@@ -1,0 +1,98 @@
+"""One training loop for every stage: seeded by the step, so that a resumed run repeats the one that was not killed."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+def fit(
+    module: nn.Module,
+    step_loss: Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]],
+    steps: int,
+    *,
+    folder: str | os.PathLike,
+    learning_rate: float = 3e-4,
+    warmup: int = 100,
+    seed: int = 0,
+    save_seconds: float = 60,
+    log_every: int = 50,
+    after_step: Callable[[int], None] | None = None,
+) -> list[dict[str, float]]:
+    """AdamW with linear warm-up and cosine annealing, with checkpoints.
+
+    All randomness of step k comes from a generator seeded with ``(seed, k)``. Nothing else is drawn, so resuming needs
+    no state but weights and moments, and ends in the same bits.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Everything that is trained or must be kept (an EMA copy may be a submodule without gradients).
+    step_loss : callable
+        ``(step, generator) -> (loss, what to log)``.
+    folder : path
+        ``checkpoint.pt`` is kept here, replaced whole; an existing one is resumed.
+    after_step : callable, optional
+        Called after every update, for an EMA.
+
+    Returns
+    -------
+    list of dict
+        The log: mean of every figure over `log_every` steps.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "checkpoint.pt"
+    trained = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _rate(k, steps, warmup))
+    start, log = 0, []
+    if path.is_file():
+        saved = torch.load(path, weights_only=True)
+        module.load_state_dict(saved["module"])
+        optimizer.load_state_dict(saved["optimizer"])
+        schedule.load_state_dict(saved["schedule"])
+        start, log = saved["step"], saved["log"]
+
+    def save(step: int) -> None:
+        state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(),
+                 "schedule": schedule.state_dict(), "step": step, "log": log}  # fmt: skip
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, path)
+
+    recent: list[dict[str, float]] = []
+    saved_at = time.monotonic()
+    for step in range(start, steps):
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        loss, figures = step_loss(step, generator)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        schedule.step()
+        if after_step is not None:
+            after_step(step)
+        recent.append({"loss": float(loss.detach()), **figures})
+        if (step + 1) % log_every == 0 or step + 1 == steps:
+            log.append({"step": step + 1, **{k: sum(r[k] for r in recent) / len(recent) for k in recent[0]}})
+            print("  ".join(f"{k} {v:.4g}" for k, v in log[-1].items()), flush=True)
+            recent = []
+        if (time.monotonic() - saved_at > save_seconds and (step + 1) % log_every == 0) or step + 1 == steps:
+            save(step + 1)
+            saved_at = time.monotonic()
+    return log
+
+
+def _rate(step: int, steps: int, warmup: int) -> float:
+    """Learning rate over its maximum: linear up, cosine down to a twentieth."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    return 0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, progress)))

@@ -1,0 +1,69 @@
+"""`train`: one resumable command a stage, the same for the shell and for a notebook."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from hldm.config import PROFILES, STAGES, Profile, weights_folder
+
+
+def train(
+    stage: str,
+    *,
+    profile: str | Profile = "laptop",
+    epochs: int | None = None,
+    runs: str | os.PathLike = "runs",
+    seed: int = 0,
+) -> list[dict[str, float]]:
+    """Run or resume one stage; weights go to `runs`, which `HLDM_WEIGHTS` may then name.
+
+    What a stage builds on is taken from `runs` where an earlier stage left it, else from the shipped weights.
+
+    Parameters
+    ----------
+    stage : {"encoders", "judge", "vae", "diffusion", "finetune"}
+    profile : str or Profile
+    epochs : int, optional
+        Instead of the profile's.
+
+    Returns
+    -------
+    list of dict
+        The training log.
+    """
+    if stage not in STAGES:
+        raise ValueError(f"stage is {stage!r}, expected one of {', '.join(STAGES)}")
+    profile = PROFILES[profile] if isinstance(profile, str) else profile
+    if epochs is not None:
+        profile = dataclasses.replace(profile, epochs=(epochs,) * len(profile.epochs))
+    runs = Path(runs)
+    return globals()[f"_{stage}"](profile, runs, seed)
+
+
+def _built(runs: Path, name: str) -> Path:
+    """The folder that holds the weights `name`: that of this run, or the shipped one."""
+    return runs if (runs / name).is_file() else weights_folder()
+
+
+def _vae(profile: Profile, runs: Path, seed: int) -> list[dict[str, float]]:
+    from hldm.training.vae import train_vae
+
+    return train_vae(profile, runs, seed=seed)[1]
+
+
+def _diffusion(profile: Profile, runs: Path, seed: int) -> list[dict[str, float]]:
+    from hldm.models import MultiScaleVAE
+    from hldm.training.diffusion import train_diffusion
+
+    vae = MultiScaleVAE.from_pretrained(_built(runs, "vae.safetensors"))
+    return train_diffusion(profile, runs, vae, seed=seed)[-1]
+
+
+def _finetune(profile: Profile, runs: Path, seed: int) -> list[dict[str, float]]:
+    from hldm.models import MultiScaleVAE
+    from hldm.training.diffusion import train_diffusion
+
+    vae = MultiScaleVAE.from_pretrained(_built(runs, "vae.safetensors"))
+    return train_diffusion(profile, runs, vae, stage=3, start_from=_built(runs, "unet.safetensors"), seed=seed)[-1]
