@@ -61,13 +61,17 @@ def _simulate(options) -> None:
     print(options.folder)
 
 
-def _check(options) -> int:
-    from hldm.data import CircorCorpus
-
+def _corpus(options) -> Path:
     folder = options.corpus or circor_folder()
     if folder is None:
         raise DataError("a corpus folder, as the argument CORPUS or in the variable HLDM_CIRCOR")
-    report = CircorCorpus(folder).check()
+    return folder
+
+
+def _check(options) -> int:
+    from hldm.data import CircorCorpus
+
+    report = CircorCorpus(_corpus(options)).check()
     print(report)
     return 1 if report.problems else 0
 
@@ -93,9 +97,16 @@ def _generate(options) -> None:
 
 
 def _evaluate(options) -> None:
+    from hldm import Synthesizer
+    from hldm.data import CircorCorpus
     from hldm.evaluation import evaluate
 
-    print(evaluate(profile=options.profile, device=options.device))
+    folder = _corpus(options)
+    reference = list(CircorCorpus(folder, split="val"))
+    wanted = PROFILES[options.profile].samples
+    records = [reference[i * len(reference) // wanted].record for i in range(wanted)] if reference else []
+    sounds = Synthesizer.from_pretrained().batch(records, seeds=range(len(records)))
+    print(evaluate(sounds, reference, data=f"{folder.name} val").to_string())
 
 
 def _book(options) -> int:
@@ -148,9 +159,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.wav")
     sub.add_argument("--seed", type=_seed, default=0, help="same seed, same bytes (default: 0)")
 
-    sub = command("evaluate", _evaluate, "measure generated sounds against recordings")
+    sub = command("evaluate", _evaluate, "measure generated sounds against the recordings of validation patients")
+    sub.add_argument("corpus", type=Path, nargs="?", help="default: $HLDM_CIRCOR")
     _add_profile(sub)
-    sub.add_argument("--device", help="such as cpu or cuda; default: the best there is")
 
     sub = command("book", _book, "execute the chapters and render the site to _build/html")
     sub.add_argument("task", nargs="?", default="build", choices=["build", "render", "links", "check", "serve"])
