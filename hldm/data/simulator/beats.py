@@ -88,13 +88,13 @@ def draw_beats(record: ClinicalRecord, duration: float, rng: np.random.Generator
     onsets = np.concatenate([[0.0], np.cumsum(rr)]) - start * mean
 
     k = constant("systole_k_sqrt_ms", age, otherwise=physiology(age, "systole_k_sqrt_ms"))
-    k = k * np.exp(rng.normal(0, constant("systole_k_log_sd", "all", otherwise=0.08)))
+    k = k * np.exp(rng.normal(0, constant("systole_k_log_sd", "all")))
     jitter = rng.normal(0, 0.006, count)
     systole = np.clip(k * np.sqrt(1e3 * rr) / 1e3 + jitter, 0.12, 0.62 * rr)
 
     def length(sound: str) -> np.ndarray:
         mean = constant(f"{sound}_duration_ms", age, otherwise=physiology(age, f"{sound}_duration_ms"))
-        sd = constant(f"{sound}_duration_log_sd", "all", otherwise=0.18)
+        sd = constant(f"{sound}_duration_log_sd", "all")
         return mean / 1e3 * np.exp(rng.normal(0, sd) + rng.normal(0, 0.08, count))
 
     s1 = np.minimum(length("s1"), 0.6 * systole)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 
 import numpy as np
 
-from hldm.data.records import AgeGroup, ClinicalRecord
+from hldm.data.records import ClinicalRecord
 from hldm.data.tables import read_table
 
 #: Edges in Hz of the octave bands in which background noise is measured and made.
@@ -37,32 +40,45 @@ def physiology(age: str, quantity: str) -> float:
 
 
 @cache
-def calibrated(quantity: str, group: str) -> float | None:
-    """A number of ``calibration.csv``, measured on real recordings; None where too few were measured."""
-    table = read_table("calibration")
-    row = table[(table["quantity"] == quantity) & (table["group"] == group)]
-    return float(row["value"].iloc[0]) if len(row) else None
+def _shipped_calibration() -> Mapping[tuple[str, str], float]:
+    rows = read_table("calibration").itertuples(index=False)
+    return {(row.quantity, row.group): float(row.value) for row in rows}
+
+
+_trial: ContextVar[Mapping[tuple[str, str], float] | None] = ContextVar("trial calibration", default=None)
+
+
+@contextmanager
+def calibration(values: Mapping[tuple[str, str], float]) -> Iterator[None]:
+    """Simulate with other values, by quantity and group, than those of ``calibration.csv``."""
+    token = _trial.set(values)
+    try:
+        yield
+    finally:
+        _trial.reset(token)
 
 
 def constant(quantity: str, group: str, otherwise: float | None = None) -> float:
-    """The calibrated value of a quantity, or `otherwise` where none was measured.
+    """The calibrated value of a quantity, or `otherwise` where too few recordings were there to measure it.
 
     Raises
     ------
     KeyError
         If it was not measured and there is nothing to fall back on.
     """
-    value = calibrated(quantity, group)
-    if value is None and otherwise is None:
+    trial = _trial.get()
+    value = (_shipped_calibration() if trial is None else trial).get((quantity, group), otherwise)
+    if value is None:
         raise KeyError(f"{quantity} of {group}: not in calibration.csv")
-    return otherwise if value is None else value
+    return value
 
 
 @cache
 def attribute(field: str, value: str) -> dict[str, str]:
     """The row of ``attributes.csv`` for one value of one attribute."""
     table = read_table("attributes")
-    return table[(table["field"] == field) & (table["value"] == value)].iloc[0].to_dict()
+    fields = (field, f"{field} (KG only)")  # values that CirCor does not have
+    return table[table["field"].isin(fields) & (table["value"] == value)].iloc[0].to_dict()
 
 
 @cache
@@ -73,7 +89,3 @@ def marginal(field: str) -> tuple[tuple[str, ...], np.ndarray]:
     rows = rows[rows["value"] != "nan"]
     counts = rows["count"].astype(float).to_numpy()
     return tuple(rows["value"]), counts / counts.sum()
-
-
-#: The age groups that the physiology table covers.
-AGE_GROUPS = tuple(AgeGroup)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-from hldm.data.records import ClinicalRecord, Location, Murmur, Quality, Shape, SystolicMurmur
+from hldm.data.records import ClinicalRecord, Location, Murmur, Quality, Shape, SystolicGrade, SystolicMurmur
 from hldm.data.simulator.beats import Beats
 from hldm.data.simulator.constants import attribute, constant
 
 FADE = 0.010  # s, raised cosine at both ends of every envelope, as the knowledge table asks
 # Where a murmur is heard but not loudest: CirCor tells which site is loudest, not by how much. Calibrated.
 ELSEWHERE_DB = -3.0
+LEVEL_RANGE_DB = 4.0  # within a grade, to either side; the ranges of attributes.csv
 
 
 @dataclass(frozen=True)
@@ -94,19 +95,33 @@ def _factors(murmur: SystolicMurmur, record: ClinicalRecord, beats: Beats, draws
     pitch = attribute(f"{phase} murmur pitch", murmur.pitch)
     band = tuple(float(pitch[f"freq_{edge}_hz"]) for edge in ("low", "peak", "high"))
     spread = 2 ** (0.3 * (2 * draws[0] - 1))
-    table_level = attribute(f"{phase} murmur grading", murmur.grade)["rms_level_db_vs_s1"].split()[0]
-    level = constant("murmur_level_db", murmur.grade, otherwise=float(table_level))
     return MurmurFactors(
         phase=murmur.phase,
         murmur=murmur,
         starts=starts,
         ends=ends,
         band_hz=tuple(spread * f for f in band),
-        level_db=level + constant("murmur_level_sd_db", "all", otherwise=3.0) * np.sqrt(3) * (2 * draws[1] - 1),
+        level_db=grade_level(murmur) + LEVEL_RANGE_DB * (2 * draws[1] - 1),
         attenuation_db=attenuation(record),
         peak=0.35 + 0.30 * draws[2],
         pitch_hz=spread * np.clip(band[1], 90, 250) * (0.9 + 0.2 * draws[3]),
     )
+
+
+def grade_level(murmur: SystolicMurmur) -> float:
+    """Typical level of a grade in dB over S1.
+
+    Grades that no recording has (IV and louder, diastolic ones) keep their tabulated distance to grade III.
+    """
+
+    def tabulated(phase: str, grade: str) -> float:
+        row = attribute(f"{phase} murmur grading", grade)
+        return float(row["rms_level_db_vs_s1"].split()[0])
+
+    loudest = SystolicGrade.III
+    correction = constant("murmur_level_db", loudest) - tabulated("Systolic", loudest)
+    otherwise = tabulated(murmur.phase.capitalize(), murmur.grade) + correction
+    return constant("murmur_level_db", murmur.grade, otherwise)
 
 
 def attenuation(record: ClinicalRecord) -> float:

@@ -14,15 +14,15 @@ from hldm.data.simulator.murmurs import band_noise
 MAINS = 60.0  # Hz, in Brazil, where CirCor was recorded
 
 
-def background_levels(group: str, rng: np.random.Generator) -> np.ndarray:
+def background_levels(quality: str, rng: np.random.Generator) -> np.ndarray:
     """Octave levels of one recording's background in dB relative to S1, (octaves,).
 
-    Medians and spread come from real recordings. Neighbouring octaves go together: a first-order
+    `quality` is "good", or "poor" where a murmur could not be judged. Medians and spread come from real recordings. Neighbouring octaves go together: a first-order
     autoregression along frequency describes the correlations found there.
     """
     names = [f"{edge:g}" for edge in OCTAVES[:-1]]
-    median = np.array([constant(f"background_db_{group}", name) for name in names])
-    spread = np.array([constant("background_sd_db", name) for name in names])
+    median = np.array([constant(f"background_{name}", quality) for name in names])
+    spread = np.array([constant(f"background_{name}_sd", "all") for name in names])
     together = constant("background_octave_correlation", "all")
     draws = rng.standard_normal(len(names))
     for i in range(1, len(draws)):
@@ -31,7 +31,7 @@ def background_levels(group: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def background(levels: np.ndarray, samples: int, sampling_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """Stationary noise with given octave levels in dB, (samples,)."""
+    """Noise with given octave levels in dB, (samples,), whose loudness wanders as hands and rooms do."""
     edges = np.array(OCTAVES)
     density = levels - 10 * np.log10(np.diff(edges))  # dB per Hz
     centres = np.sqrt(edges[1:] * edges[:-1])
@@ -39,7 +39,9 @@ def background(levels: np.ndarray, samples: int, sampling_rate: int, rng: np.ran
     f = fft.rfftfreq(size, 1 / sampling_rate)
     shape = np.interp(np.log2(np.maximum(f, 1.0)), np.log2(centres), density)
     gain = 10 ** (shape / 20) * np.sqrt(sampling_rate / 2) / np.sqrt(1 + (12.0 / np.maximum(f, 0.1)) ** 6)
-    return fft.irfft(fft.rfft(rng.standard_normal(size)) * gain, size)[:samples]
+    steady = fft.irfft(fft.rfft(rng.standard_normal(size)) * gain, size)[:samples]
+    wander = band_noise(rng.standard_normal(samples), 0.3, 1.0, 4.0, -6.0, sampling_rate)
+    return steady * 10 ** (constant("background_wander_db", "all") * np.clip(wander, -2, 3) / 20)
 
 
 def breath(samples: int, sampling_rate: int, beats: Beats, rng: np.random.Generator) -> np.ndarray:

@@ -120,8 +120,8 @@ def simulate(
     total = sum(rest.values(), start=np.zeros(samples))
 
     rng = stream(seed, "gain")
-    gain_db = constant("s1_level_dbfs", "all", otherwise=-29.0)
-    gain_db += constant("s1_level_sd_db", "all", otherwise=6.0) * float(np.clip(rng.normal(), -2, 2))
+    gain_db = constant("s1_level_dbfs", "all")
+    gain_db += constant("s1_level_sd_db", "all") * float(np.clip(rng.normal(), -2, 2))
     gain = 10 ** (gain_db / 20)
     parts = {"sounds": heart, "murmur": flow, "noise": total}
     components = {name: (gain * part).astype(np.float32) for name, part in parts.items()}

@@ -15,46 +15,57 @@ from hldm.data.simulator.constants import age_key, attribute, constant, physiolo
 EXTRA_SOUNDS = ("ejection click", "mid-systolic click", "opening snap", "S3", "S4")
 # Peak level over the RMS of S1; general knowledge: gallops are faint, clicks and snaps stand out.
 LEVELS_DB = {"ejection click": 0.0, "mid-systolic click": 0.0, "opening snap": 0.0, "S3": -4.0, "S4": -4.0}
+# The snap of a closing valve, and how sounds and snaps differ from beat to beat: read off real recordings' mean
+# envelopes and spectrograms.
+SNAP = {"frequency": 150.0, "chirp": 3.0, "decay": 0.007, "rise": 0.004}
+BEAT_SD_DB = 1.2
+SNAP_BEAT_SD_DB = 2.5
 
 
 @dataclass(frozen=True)
 class Sound:
-    """One component of the heart sounds, over all beats.
+    """One component of the heart sounds, over all beats: a damped chirp, and the snap that goes with it.
 
     Attributes
     ----------
     times, amplitudes : ndarray (beats,)
-        Onset in seconds, and peak amplitude relative to the recording's typical S1 (RMS 1).
+        Onset in seconds, and amplitude relative to an S1 of RMS 1.
     frequency : float
-        Hz, where the chirp comes to rest; it starts at `frequency` times `chirp`.
-    decay : float
-        Time constant of the ringing, seconds.
+        Hz, where the chirp comes to rest; it starts at `chirp` times that.
+    decay, rise : float
+        Time constants in seconds.
+    snaps : ndarray (beats,)
+        Amplitude of the snap, the short burst of higher frequencies as a valve closes.
     """
 
     times: np.ndarray
     amplitudes: np.ndarray
     frequency: float
     decay: float
+    snaps: np.ndarray
     chirp: float = 1.6
-    rise: float = 0.006
-    phase: float = 0.0
+    rise: float = 0.008
 
     def scaled(self, factor: float) -> Sound:
         """The same sound, `factor` times as loud."""
-        return replace(self, amplitudes=factor * self.amplitudes)
+        return replace(self, amplitudes=factor * self.amplitudes, snaps=factor * self.snaps)
 
     def render(self, samples: int, sampling_rate: int) -> np.ndarray:
-        """The waveform, (samples,): a damped chirp at every onset."""
+        """The waveform, (samples,)."""
         length = int(8 * (self.decay + self.rise) * sampling_rate)
         first = np.floor(self.times * sampling_rate).astype(int)
         at = first[:, None] + np.arange(length)  # (beats, length)
         t = np.maximum(at / sampling_rate - self.times[:, None], 0.0)
-        glide = self.decay * (self.chirp - 1) * (1 - np.exp(-t / self.decay))
-        envelope = (1 - np.exp(-t / self.rise)) ** 2 * np.exp(-t / self.decay)
-        pulse = envelope * np.sin(2 * np.pi * self.frequency * (t + glide) + self.phase)
-        pulse *= self.amplitudes[:, None]
+        pulse = self.amplitudes[:, None] * _damped_chirp(t, self.frequency, self.chirp, self.decay, self.rise)
+        pulse += self.snaps[:, None] * _damped_chirp(t, **SNAP)
         inside = (at >= 0) & (at < samples)
         return np.bincount(at[inside], weights=pulse[inside], minlength=samples)
+
+
+def _damped_chirp(t: np.ndarray, frequency: float, chirp: float, decay: float, rise: float) -> np.ndarray:
+    """``(1 - e^(-t/rise))^2 e^(-t/decay)`` times a sine whose frequency falls from `chirp` times to `frequency`."""
+    glide = decay * (chirp - 1) * (1 - np.exp(-t / decay))
+    return (1 - np.exp(-t / rise)) ** 2 * np.exp(-t / decay) * np.sin(2 * np.pi * frequency * (t + glide))
 
 
 def draw_sounds(
@@ -64,34 +75,21 @@ def draw_sounds(
 
     A2 and P2 part in inspiration. S1 has a median RMS of 1; the level of S2 follows from the site.
     """
-    age, count = age_key(record), len(beats.systole)
+    age = age_key(record)
     site = Location.MV if record.location == Location.PHC else record.location
     inspiration = 0.5 + 0.5 * np.sin(beats.breath)
-    tone = 2 ** rng.normal(0, constant("sound_pitch_octave_sd", "all", otherwise=0.25), 2)
-    wobble = 10 ** (rng.normal(0, 1.0, (2, count)) / 20)  # 1 dB from beat to beat
-    late = rng.uniform([0.006, 0.022], [0.014, 0.034])  # M1 after the onset, T1 after M1, seconds
-
-    def valve(sound: str) -> tuple[float, float]:
-        peak = constant(f"{sound}_peak_hz", age, otherwise=physiology(age, f"{sound}_peak_hz"))
-        duration = constant(f"{sound}_duration_ms", age, otherwise=physiology(age, f"{sound}_duration_ms"))
-        return peak * tone[("s1", "s2").index(sound)], duration / 1e3
-
-    pitch, length = valve("s1")
-    m1 = Sound(beats.onsets[:-1] + late[0], wobble[0], pitch, 0.16 * length, chirp=2.2)
-    t1 = Sound(m1.times + late[1], 0.6 * wobble[0], 1.3 * pitch, 0.14 * length, chirp=2.0, phase=0.5)
-    scale = 1 / _rms([m1, t1], beats.onsets[0], length)
+    late = rng.uniform([0.000, 0.018, 0.004], [0.010, 0.030, 0.012])  # M1 after onset, T1 after M1, A2, seconds
+    m1, t1 = _valve_pair("s1", age, beats.onsets[:-1] + late[0], late[1], -2.0, rng)
+    scale = 1 / _rms([m1, t1], beats.onsets[0], np.median(beats.s1_duration))
     sounds = {"M1": m1.scaled(scale), "T1": t1.scaled(scale)}
 
-    pitch, length = valve("s2")
     rest, breathed = (physiology(age, f"a2p2_{phase}_ms") / 1e3 for phase in ("expiration", "inspiration"))
     split = np.exp(rng.normal(0, 0.3)) * (rest + (breathed - rest) * inspiration)
     ratio = physiology(age, "p2_minus_a2_db_at_PV") - (0.0 if site == Location.PV else 6.0)
-    a2 = Sound(beats.s2_onsets + rng.uniform(0.006, 0.014), wobble[1], pitch, 0.15 * length, chirp=2.2)
-    p2 = Sound(a2.times + split, 10 ** (ratio / 20) * wobble[1], 1.1 * pitch, 0.14 * length, chirp=2.0)
-    table = physiology(age, f"s1_minus_s2_db_{site}")
-    softer = constant("s1_minus_s2_db", site, otherwise=table)
-    softer += constant("s1_minus_s2_sd_db", "all", otherwise=3.0) * np.clip(rng.normal(), -2.5, 2.5)
-    scale = 10 ** (-softer / 20) / _rms([a2, p2], beats.s2_onsets[0], length)
+    a2, p2 = _valve_pair("s2", age, beats.s2_onsets + late[2], split, ratio, rng)
+    softer = constant("s1_minus_s2_db", site, otherwise=physiology(age, f"s1_minus_s2_db_{site}"))
+    softer += constant("s1_minus_s2_sd_db", "all") * np.clip(rng.normal(), -2.5, 2.5)
+    scale = 10 ** (-softer / 20) / _rms([a2, p2], beats.s2_onsets[0], np.median(beats.s2_duration))
     sounds |= {"A2": a2.scaled(scale), "P2": p2.scaled(scale)}
 
     physiological = rng.uniform() < physiology(age, "physiological_s3_probability")
@@ -101,6 +99,20 @@ def draw_sounds(
     for name in extras:
         sounds[name] = _extra_sound(name, beats, quirks[EXTRA_SOUNDS.index(name)])
     return sounds
+
+
+def _valve_pair(
+    sound: str, age: str, times: np.ndarray, delay: np.ndarray | float, ratio_db: float, rng: np.random.Generator
+) -> tuple[Sound, Sound]:
+    """Both components of S1 or S2; the second is `delay` later and `ratio_db` louder than the first."""
+    pitch = constant(f"{sound}_peak_hz", age, otherwise=physiology(age, f"{sound}_peak_hz"))
+    pitch *= 2 ** rng.normal(0, constant(f"{sound}_pitch_octave_sd", "all"))
+    decay = constant(f"{sound}_duration_ms", age, otherwise=physiology(age, f"{sound}_duration_ms")) / 8e3
+    level = 10 ** (BEAT_SD_DB * rng.standard_normal(len(times)) / 20)
+    snap = constant(f"{sound}_snap_db", "all") + constant(f"{sound}_snap_sd_db", "all") * np.clip(rng.normal(), -2, 2)
+    snaps = level * 10 ** ((snap + SNAP_BEAT_SD_DB * rng.standard_normal(len(times))) / 20)
+    first = Sound(times, level, pitch, decay, snaps)
+    return first, replace(first, times=times + delay, frequency=1.15 * pitch).scaled(10 ** (ratio_db / 20))
 
 
 def _extra_sound(name: str, beats: Beats, quirks: np.ndarray) -> Sound:
@@ -119,17 +131,15 @@ def _extra_sound(name: str, beats: Beats, quirks: np.ndarray) -> Sound:
     amplitude = 10 ** ((LEVELS_DB[name] + 6 * (quirks[1] - 0.5)) / 20)
     return Sound(
         where, np.full(len(where), amplitude), float(row["freq_peak_hz"]) * (0.85 + 0.3 * quirks[2]),
-        decay=0.025 if dull else 0.006, chirp=1.2, rise=0.012 if dull else 0.001,
+        decay=0.025 if dull else 0.006, snaps=np.zeros(len(where)), rise=0.012 if dull else 0.001,
     )  # fmt: skip
 
 
 def _rms(sounds: list[Sound], onset: float, duration: float) -> float:
     """RMS of one heart sound within its window, when every beat is as loud as the sounds' median."""
     rate, before = 4000, 0.05
-    wave = sum(
-        replace(s, times=s.times[:1] - onset + before, amplitudes=np.median(s.amplitudes, keepdims=True)).render(
-            int(0.6 * rate), rate
-        )
-        for s in sounds
-    )
+    wave = np.zeros(int(0.6 * rate))
+    for s in sounds:
+        typical = {name: np.median(getattr(s, name), keepdims=True) for name in ("amplitudes", "snaps")}
+        wave += replace(s, times=s.times[:1] - onset + before, **typical).render(len(wave), rate)
     return float(np.sqrt(np.mean(wave[int(before * rate) : int((before + duration) * rate)] ** 2)))
