@@ -26,6 +26,7 @@ from hldm.data.circor_format import (
 )
 from hldm.data.errors import DataError
 from hldm.data.records import Recording
+from hldm.data.text import read_csv
 from hldm.data.wav import read_wav
 
 TABLE = "training_data.csv"
@@ -90,14 +91,9 @@ class CircorCorpus:
     def table(self) -> pd.DataFrame:
         """``training_data.csv`` as text, indexed by patient id."""
         path = self.root / TABLE
-        if not path.is_file():
-            raise DataError("the table of patients", file=path)
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        needed = ["Patient ID", *(set(COLUMNS.values()) - OPTIONAL)]
-        missing = [column for column in needed if column not in table]
-        missing += [] if any(column in table for column in LOCATIONS) else [LOCATIONS[0]]
-        if missing:
-            raise DataError(f"the column {missing[0]!r}", file=path, field="columns", value=list(table))
+        table = read_csv(path, ["Patient ID", *(name for name in COLUMNS.values() if name not in OPTIONAL)])
+        if not any(name in table for name in LOCATIONS):
+            raise DataError(f"the column {LOCATIONS[0]!r}", file=path, field="columns", value=list(table))
         if len(twice := table["Patient ID"][table["Patient ID"].duplicated()]):
             raise DataError("each patient once", file=path, field="Patient ID", value=twice.iloc[0])
         return table.set_index("Patient ID")
@@ -148,7 +144,7 @@ class CircorCorpus:
             raise DataError("a patient of training_data.csv", file=path, field="id", value=patient.patient_id)
         row = self.table.loc[patient.patient_id]
         sites = next(name for name in LOCATIONS if name in row)
-        table_says = format_patient(parse_patient(patient.patient_id, row, (), self.root / TABLE))
+        table_says = format_patient(parse_patient(patient.patient_id, row.to_dict(), (), self.root / TABLE))
         table_says[sites] = "+".join(sorted(row[sites].split("+")))
         file_says = format_patient(patient) | {sites: "+".join(sorted(patient.locations))}
         for name in table_says.keys() & set(row.index):

@@ -106,8 +106,8 @@ def check(corpus: CircorCorpus) -> CorpusReport:
             problems.append(problem)
 
     table = attempt(lambda: corpus.table)
-    patients = [attempt(read_patient, path) for path in sorted(corpus.folder.glob("*.txt"))]
-    patients = [patient for patient in patients if patient]
+    paths = sorted(corpus.folder.glob("*.txt"))
+    patients = [patient for path in paths if (patient := attempt(read_patient, path))]
     if table is not None:
         for patient in patients:
             attempt(corpus.agreed, patient)
@@ -120,14 +120,15 @@ def check(corpus: CircorCorpus) -> CorpusReport:
                 annotated += sum(s.end - s.start for s in recording.segments if s.state != State.UNANNOTATED)
                 odd.update(what for what, has in RECORDING_ODDITIES.items() if has(recording))
     listed = {name for patient in patients for name in patient.recordings}
+    unread = {path.stem for path in paths} - {patient.patient_id for patient in patients}
     for path in sorted(corpus.folder.glob("*.wav")):
-        if path.stem not in listed:
-            problems.append(DataError("a recording that a sound .txt lists", file=path))
+        if path.stem not in listed and path.stem.partition("_")[0] not in unread:
+            problems.append(DataError("a recording that its patient's .txt lists", file=path))
     return CorpusReport(
         root=corpus.root,
         patients=len(patients),
         recordings=recordings,
-        absent=0 if table is None else len(set(table.index) - {path.stem for path in corpus.folder.glob("*.txt")}),
+        absent=0 if table is None else len(set(table.index) - {path.stem for path in paths}),
         hours=seconds / 3600,
         unannotated=1 - annotated / seconds if seconds else 0.0,
         patient_oddities={what: sum(map(has, patients)) for what, has in PATIENT_ODDITIES.items()},

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from hldm.data.errors import DataError
 from hldm.data.records import ClinicalRecord, DiastolicMurmur, Location, Segment, State, SystolicMurmur
+from hldm.data.text import read_text
 
 SAMPLING_RATE = 4000  # Hz
 #: Tables end with their recording; more than this many seconds beyond it contradict the audio.
 TOLERANCE = 0.001
 MISSING = "nan"
+#: A recording's name: patient, site, and a number where the site was recorded more than once.
+NAME = rf"(?P<patient>[A-Za-z0-9-]+)_(?P<site>{'|'.join(Location)})(_\d+)?"
 
 #: Field of a `ClinicalRecord` -> its name in the corpus, in the published order.
 COLUMNS = {
@@ -61,10 +64,10 @@ class Patient:
 
 def location_of(name: str) -> Location:
     """Site of a recording by its name: ``"49748_AV_1"`` was taken at AV."""
-    match = re.fullmatch(r"[A-Za-z0-9-]+_(" + "|".join(Location) + r")(_\d+)?", name)
+    match = re.fullmatch(NAME, name)
     if not match:
         raise DataError("PATIENT_SITE or PATIENT_SITE_NUMBER", field="recording", value=name)
-    return Location(match[1])
+    return Location(match["site"])
 
 
 def parse_patient(patient_id: str, fields: Mapping[str, str], recordings: Iterable[str], file: Path) -> Patient:
@@ -77,8 +80,8 @@ def parse_patient(patient_id: str, fields: Mapping[str, str], recordings: Iterab
     """
     if absent := [name for name in COLUMNS.values() if name not in fields and name not in OPTIONAL]:
         raise DataError(f"the field {absent[0]!r}", file=file, field=f"patient {patient_id}", value=list(fields))
-    text = {name: fields.get(column, MISSING).strip() for name, column in COLUMNS.items()}
-    known = {name: None if value in (MISSING, "") else value for name, value in text.items()}
+    known = {name: _known(fields.get(column)) for name, column in COLUMNS.items()}
+    sites = known["murmur_locations"]
 
     def murmur(kind: type[SystolicMurmur]) -> SystolicMurmur | None:
         values = {name: known[f"{kind.phase} {name}"] for name in kind.kinds}
@@ -86,19 +89,28 @@ def parse_patient(patient_id: str, fields: Mapping[str, str], recordings: Iterab
 
     try:
         record = ClinicalRecord(
-            **{name: known[name] for name in ("age_group", "sex", "height_cm", "weight_kg", "murmur", "outcome")},
+            age_group=known["age_group"],
+            sex=known["sex"],
+            height_cm=known["height_cm"],
+            weight_kg=known["weight_kg"],
             pregnant=_parse_bool(known["pregnant"]),
-            murmur_locations=tuple((known["murmur_locations"] or "").split("+")) if known["murmur_locations"] else (),
+            murmur=known["murmur"],
+            murmur_locations=sites.split("+") if sites else (),
             most_audible_location=known["most_audible_location"],
             systolic=murmur(SystolicMurmur),
             diastolic=murmur(DiastolicMurmur),
+            outcome=known["outcome"],
         )
     except DataError as error:
-        column = COLUMNS.get(error.field, error.field)
-        raise DataError(error.expected, file=file, field=f"patient {patient_id}: {column}", value=error.value) from None
-    others = {name: fields.get(name, MISSING).strip() for name in ("Campaign", "Additional ID")}
-    campaign, additional_id = (None if value in (MISSING, "") else value for value in others.values())
+        field = f"patient {patient_id}: {COLUMNS.get(error.field, error.field)}"
+        raise DataError(error.expected, file=file, field=field, value=error.value) from None
+    campaign, additional_id = _known(fields.get("Campaign")), _known(fields.get("Additional ID"))
     return Patient(patient_id, record, tuple(recordings), campaign, additional_id)
+
+
+def _known(text: str | None) -> str | None:
+    text = (text or "").strip()
+    return None if text in ("", MISSING) else text
 
 
 def _parse_bool(text: str | None) -> bool | None:
@@ -129,7 +141,7 @@ def format_patient(patient: Patient) -> dict[str, str]:
 
 def read_patient(path: Path) -> Patient:
     """Read a patient's ``.txt``: a line of counts, a line a recording, and ``#Field: value`` lines."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path).splitlines()
     patient_id = path.stem
     rows = [line.split() for line in lines[1:] if line.strip() and not line.startswith("#")]
     if lines[:1] != [f"{patient_id} {len(rows)} {SAMPLING_RATE}"]:
@@ -137,11 +149,11 @@ def read_patient(path: Path) -> Patient:
         raise DataError(expected, file=path, field="line 1", value=lines[0] if lines else "nothing")
     names = []
     for number, row in enumerate(rows, start=2):
-        name = Path(row[1]).stem if len(row) == 4 else ""
-        if not name.startswith(f"{patient_id}_") or row != [
-            location_of(name), f"{name}.hea", f"{name}.wav", f"{name}.tsv",
-        ]:  # fmt: skip
-            expected = f"SITE and the files {patient_id}_SITE.hea, .wav and .tsv of this folder"
+        name = row[1].removesuffix(".hea") if len(row) == 4 else ""
+        match = re.fullmatch(NAME, name)
+        good = match and match["patient"] == patient_id and name not in names
+        if not good or row != [match["site"], f"{name}.hea", f"{name}.wav", f"{name}.tsv"]:
+            expected = f"SITE and the files {patient_id}_SITE.hea, .wav and .tsv of this folder, each once"
             raise DataError(expected, file=path, field=f"line {number}", value=" ".join(row))
         names.append(name)
     fields = dict(line[1:].partition(":")[::2] for line in lines if line.startswith("#"))
@@ -199,10 +211,8 @@ def read_segments(path: Path, duration: float) -> tuple[Segment, ...]:
     DataError
         Where the table is missing or empty, a row is no segment, or one ends after `duration` seconds.
     """
-    if not path.is_file():
-        raise DataError("a segmentation table", file=path)
     segments = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         try:
             start, end, state = line.split("\t")
             segment = Segment(float(start), float(end), State(int(state)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,6 +71,8 @@ def write_corpus(
         rows = [_write_patient(partial / "training_data", *each, comment) for each in patients]
         _write_tables(partial, rows, texts or {})
         partial.chmod(0o755)  # mkdtemp gives it to its owner alone
+        if root.exists():
+            root.rmdir()
         partial.replace(root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -77,13 +80,15 @@ def write_corpus(
 
 
 def _write_patient(folder: Path, patient: Patient, recordings: Sequence[Recording], comment: str | None) -> Patient:
-    if [r.name for r in recordings] != list(patient.recordings):
-        names = [r.name for r in recordings]
-        raise DataError(f"recordings {patient.recordings}", field=f"patient {patient.patient_id}", value=names)
+    if not re.fullmatch(r"[A-Za-z0-9-]+", patient.patient_id):
+        raise DataError("letters, digits and hyphens", field="patient id", value=patient.patient_id)
+    names = [(patient.patient_id, name) for name in patient.recordings]
+    if (found := [(r.patient_id, r.name) for r in recordings]) != names:
+        raise DataError(f"the recordings {names}", field=f"patient {patient.patient_id}", value=found)
     for recording in recordings:
         name = recording.name
-        if recording.patient_id != patient.patient_id or not name.startswith(f"{patient.patient_id}_"):
-            raise DataError(f"a recording of {patient.patient_id}", field=name, value=recording.patient_id)
+        if not name.startswith(f"{patient.patient_id}_"):
+            raise DataError(f"a name that begins with {patient.patient_id}_", field="recording", value=name)
         if recording.sampling_rate != SAMPLING_RATE:
             expected = f"{SAMPLING_RATE} Hz; resample first"
             raise DataError(expected, field=f"{name}: sampling rate", value=recording.sampling_rate)

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
-import pandas as pd
-
 from hldm.data.errors import DataError
 from hldm.data.records import ClinicalRecord, Location, Murmur, Outcome, Recording, Sex
+from hldm.data.text import read_csv
 from hldm.data.wav import read_wav
 
 #: Abbreviations of these collections -> conditions of the knowledge tables.
@@ -113,7 +112,7 @@ class Cinc2016Corpus(ExternalCorpus):
         entries = {}
         for folder in sorted(self.root.glob("training-*")):
             path = folder / "REFERENCE.csv"
-            table = _read_csv(path, names=["name", "label"])
+            table = read_csv(path, names=["name", "label"])
             for name, label in zip(table["name"], table["label"], strict=True):
                 if label not in self.outcomes:
                     raise DataError("1 (abnormal) or -1 (normal)", file=path, field=name, value=label)
@@ -191,7 +190,7 @@ class PascalCorpus(ExternalCorpus):
         """Labels by the tables that come with the repacked set; rows without one are left out."""
         labels = {}
         for path in sorted(self.root.glob("set_[ab].csv")):
-            table = _read_csv(path, columns=["fname", "label"])
+            table = read_csv(path, columns=["fname", "label"])
             labels |= {_pascal_key(n): label for n, label in zip(table["fname"], table["label"], strict=True) if label}
         return labels
 
@@ -214,7 +213,7 @@ class BmdHsCorpus(ExternalCorpus):
     def _index(self) -> dict[str, Entry]:
         path = self.root / "train.csv"
         recordings = [f"recording_{number}" for number in range(1, 9)]
-        table = _read_csv(path, columns=["patient_id", *self.diseases, "N", *recordings])
+        table = read_csv(path, columns=["patient_id", *self.diseases, "N", *recordings])
         sexes = self._sexes()
         entries = {}
         for _, row in table.iterrows():
@@ -233,21 +232,21 @@ class BmdHsCorpus(ExternalCorpus):
                 )  # fmt: skip
         return entries
 
-    def _diagnosis(self, row: pd.Series, path: Path) -> tuple[str, ClinicalRecord]:
-        flags = row[[*self.diseases, "N"]]
-        if (flags == "N/A").all():
+    def _diagnosis(self, row: Mapping[str, str], path: Path) -> tuple[str, ClinicalRecord]:
+        flags = {name: row[name] for name in (*self.diseases, "N")}
+        if set(flags.values()) == {"N/A"}:
             return "N/A", ClinicalRecord()
         present = [name for name in self.diseases if flags[name] == "1"]
-        if not flags.isin(["0", "1"]).all() or (flags["N"] == "1") == bool(present):
+        if not set(flags.values()) <= {"0", "1"} or (flags["N"] == "1") == bool(present):
             expected = "0 or 1 under AS, AR, MR, MS and N, and N alone where there is no disease"
-            raise DataError(expected, file=path, field=row["patient_id"], value=dict(flags))
+            raise DataError(expected, file=path, field=row["patient_id"], value=flags)
         return "+".join(present) or "N", _diagnosed(present)
 
     def _sexes(self) -> dict[str, Sex]:
         path = self.root / "additional_metadata.csv"
         if not path.is_file():
             return {}
-        table = _read_csv(path, columns=["patient_id", "Gender"])
+        table = read_csv(path, columns=["patient_id", "Gender"])
         if len(odd := table[~table["Gender"].isin(list(self.sexes))]):
             raise DataError("M or F", file=path, field=odd["patient_id"].iloc[0], value=odd["Gender"].iloc[0])
         return dict(zip(table["patient_id"], table["Gender"].map(self.sexes), strict=True))
@@ -259,23 +258,6 @@ def _diagnosed(diseases: list[str]) -> ClinicalRecord:
     return ClinicalRecord(
         conditions=conditions or ("normal",), outcome=Outcome.ABNORMAL if conditions else Outcome.NORMAL
     )
-
-
-def _read_csv(path: Path, columns: list[str] | None = None, names: list[str] | None = None) -> pd.DataFrame:
-    """A table as stripped text: with a header that has `columns`, or without one and called `names`."""
-    if not path.is_file():
-        raise DataError("a table", file=path)
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, header=None if names else 0)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(f"a table ({error})", file=path) from None
-    if names and len(table.columns) != len(names):
-        raise DataError(f"the columns {names}", file=path, field="columns", value=len(table.columns))
-    if names:
-        table.columns = names
-    if missing := [column for column in columns or [] if column not in table]:
-        raise DataError(f"the column {missing[0]!r}", file=path, field="columns", value=list(table))
-    return table.apply(lambda column: column.str.strip())
 
 
 def _beside(table: Path, folder: Path, name: str) -> Path:
