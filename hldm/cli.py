@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hldm import __version__
-from hldm.config import PROFILES, circor_folder
+from hldm.config import PROFILES, STAGES, circor_folder
 from hldm.data.errors import DataError
-
-STAGES = ("vae", "diffusion", "joint", "all")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +77,9 @@ def _check(options) -> int:
 def _train(options) -> None:
     from hldm.training import train
 
-    train(options.stage, profile=options.profile, device=options.device, runs=options.runs)
+    log = train(options.stage, profile=options.profile, epochs=options.epochs, runs=options.runs, seed=options.seed)
+    print("; ".join(f"{name} {value:.4g}" for name, value in log[-1].items()))
+    print(f"export HLDM_WEIGHTS={options.runs}")
 
 
 def _generate(options) -> None:
@@ -104,9 +104,14 @@ def _evaluate(options) -> None:
     folder = _corpus(options)
     reference = list(CircorCorpus(folder, split="val"))
     wanted = PROFILES[options.profile].samples
-    records = [reference[i * len(reference) // wanted].record for i in range(wanted)] if reference else []
-    sounds = Synthesizer.from_pretrained().batch(records, seeds=range(len(records)))
-    print(evaluate(sounds, reference, data=f"{folder.name} val").to_string())
+    if not reference:
+        raise DataError("recordings of validation patients", file=folder)
+    records = [reference[i * len(reference) // wanted].record for i in range(wanted)]  # as various as the patients
+    sounds = Synthesizer.from_pretrained().batch(records, seeds=range(wanted))
+    try:
+        print(evaluate(sounds, reference, data=f"{folder.name} val").to_string())
+    except ValueError as error:
+        raise DataError("a larger corpus", file=folder, value=str(error)) from error
 
 
 def _book(options) -> int:
@@ -151,8 +156,11 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("train", _train, "train a stage; an interrupted run resumes")
     sub.add_argument("stage", choices=STAGES)
     _add_profile(sub)
-    sub.add_argument("--device", help="such as cpu or cuda; default: the best there is")
-    sub.add_argument("--runs", type=Path, default=Path("runs"), help="folder for checkpoints (default: runs)")
+    sub.add_argument("--epochs", type=int, help="instead of the profile's")
+    sub.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="folder for checkpoints and weights (default: runs)"
+    )
+    sub.add_argument("--seed", type=_seed, default=0)
 
     sub = command("generate", _generate, "write the heart sound that a sentence describes")
     sub.add_argument("prompt", help='such as "An 8-year-old female with a grade II/VI systolic murmur"')
