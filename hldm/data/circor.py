@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -28,6 +29,9 @@ from hldm.data.errors import DataError
 from hldm.data.records import Recording
 from hldm.data.text import read_csv
 from hldm.data.wav import read_wav
+
+if TYPE_CHECKING:
+    from hldm.data.circor_check import CorpusReport
 
 TABLE = "training_data.csv"
 #: The column of sites, in the current and in the older release.
@@ -125,7 +129,7 @@ class CircorCorpus:
             raise KeyError(f"{name} is no recording of {self}")
         return read_recording(self.folder, self._patient_of[name], name)
 
-    def check(self):
+    def check(self) -> CorpusReport:
         """Read everything, whatever the `split`, and list all problems at once.
 
         Returns
@@ -147,8 +151,8 @@ class CircorCorpus:
         table_says = format_patient(parse_patient(patient.patient_id, row.to_dict(), (), self.root / TABLE))
         table_says[sites] = "+".join(sorted(row[sites].split("+")))
         file_says = format_patient(patient) | {sites: "+".join(sorted(patient.locations))}
-        for name in table_says.keys() & set(row.index):
-            if file_says[name] != table_says[name]:
+        for name in table_says:
+            if name in row.index and file_says[name] != table_says[name]:
                 expected = f"{table_says[name]!r}, as in {TABLE}"
                 raise DataError(expected, file=path, field=name, value=file_says[name])
         return patient
