@@ -16,6 +16,11 @@ from hldm.data.records import ClinicalRecord
 from hldm.knowledge.subgraph import NODE_TYPES, edge_types, node_index, patient_subgraph, to_hetero
 
 
+def _aggregation(kind: tuple[str, str, str]) -> str:
+    """A patient's facts add up: their mean would fade each the more of them are known."""
+    return "sum" if kind[2] == "patient" else "mean"
+
+
 class GraphEncoder(nn.Module):
     """GraphSAGE over G_patient (Eq. 1).
 
@@ -38,7 +43,8 @@ class GraphEncoder(nn.Module):
         self.width, self.hops = width, hops
         self.nodes = nn.ModuleDict({kind: nn.Embedding(len(rows), hidden) for kind, rows in node_index().items()})
         self.layers = nn.ModuleList(
-            HeteroConv({kind: SAGEConv(hidden, hidden) for kind in edge_types()}) for _ in range(2)
+            HeteroConv({kind: SAGEConv(hidden, hidden, aggr=_aggregation(kind)) for kind in edge_types()})
+            for _ in range(2)
         )
         self.project = nn.Linear(2 * hidden, width)
 

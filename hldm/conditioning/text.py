@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hldm.config import weights_folder
+
+STATISTICS = "standardisation.safetensors"  # beside a model's weights
 
 
 class TextEncoder:
@@ -41,8 +44,11 @@ class TextEncoder:
         max_length: int = 256,
     ):
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
 
         self.name = str(name or weights_folder() / "text_encoder")
+        bars = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # a bar per load litters notebooks
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(self.name)
             self.model = AutoModel.from_pretrained(self.name).to(device)
@@ -51,8 +57,14 @@ class TextEncoder:
                 f"text encoder: found no model {self.name!r}, expected a from_pretrained folder or a model that the "
                 "Hugging Face hub serves (is the network up?). TextEncoder() loads the one shipped with the project."
             ) from error
+        finally:
+            if bars:
+                logging.enable_progress_bar()
         self.frozen, self.max_length = frozen, max_length
         self.model.eval().requires_grad_(not frozen)
+        self.mean, self.spread = torch.zeros(self.width), torch.ones(self.width)
+        if (statistics := Path(self.name) / STATISTICS).is_file():
+            self.mean, self.spread = (load_file(statistics)[name] for name in ("mean", "spread"))
 
     @property
     def width(self) -> int:
@@ -60,12 +72,36 @@ class TextEncoder:
         return self.model.config.hidden_size
 
     def encode(self, texts: Sequence[str], batch_size: int = 64) -> Tensor:
-        """Embed texts: the mean of the last layer over the tokens of each.
+        """Embed texts: the mean of the last layer over the tokens of each, standardised.
 
         Returns
         -------
         Tensor (batch, width), float32
         """
+        return (self.pooled(texts, batch_size) - self.mean) / self.spread
+
+    def standardise(self, texts: Sequence[str]) -> TextEncoder:
+        """Learn from texts the mean and spread that `encode` removes; returns self.
+
+        Narratives share most of their words, so most of every mean over tokens is the same: what tells two records
+        apart would be lost in the layer norm of Eq. 1.
+        """
+        with torch.no_grad():
+            pooled = self.pooled(texts)
+        self.mean, self.spread = pooled.mean(0), pooled.std(0) + 1e-6
+        return self
+
+    @property
+    def standardised(self) -> bool:
+        """Whether `standardise` has been called, here or before the model was saved."""
+        return bool(self.mean.any())
+
+    def save_standardisation(self, folder: str | Path) -> None:
+        """Write mean and spread beside the model's weights."""
+        save_file({"mean": self.mean, "spread": self.spread}, Path(folder) / STATISTICS)
+
+    def pooled(self, texts: Sequence[str], batch_size: int = 64) -> Tensor:
+        """Mean of the last layer over each text's tokens: Tensor (batch, width) on the CPU."""
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths together: less padding
         pooled = [
             self._pool([texts[i] for i in order[start : start + batch_size]])
@@ -73,7 +109,7 @@ class TextEncoder:
         ]
         if not pooled:
             return torch.empty(0, self.width)
-        return torch.cat(pooled)[torch.tensor(order).argsort()]
+        return torch.cat(pooled).cpu()[torch.tensor(order).argsort()]
 
     def _pool(self, texts: list[str]) -> Tensor:
         tokens = self.tokenizer(

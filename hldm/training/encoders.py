@@ -39,12 +39,14 @@ class FieldHeads(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.sizes = [len(values) for values in CATEGORIES.values()]
+        # A word is a hundredth of a mean over a hundred tokens: unscaled, its gradient would be as small.
+        self.scale = nn.BatchNorm1d(width, affine=False)
         self.classes = nn.Linear(width, sum(self.sizes))
         self.numbers = nn.Linear(width, len(SCALARS))
 
     def loss(self, embedding: Tensor, records: list[ClinicalRecord]) -> Tensor:
         """Mean cross-entropy over the categorical fields plus the mean squared error of the known scalars."""
-        truth = targets(records).values()
+        truth, embedding = targets(records).values(), self.scale(embedding)
         logits = self.classes(embedding).split(self.sizes, dim=-1)
         entropy = torch.stack([F.cross_entropy(z, y) for z, y in zip(logits, truth, strict=True)]).mean()
         values, known = scalars(records)
@@ -98,7 +100,7 @@ def mask_tokens(tokens: Tensor, real: Tensor, mask_id: int, vocab: int, generato
     return corrupted, tokens.masked_fill(~chosen, -100)
 
 
-def train_text_encoder(steps: int, out: Path, *, batch_size: int = 48, lr: float = 1e-3, seed: int = 0) -> float:
+def train_text_encoder(steps: int, out: Path, *, batch_size: int = 32, lr: float = 1e-3, seed: int = 0) -> float:
     """Train the compact BERT and write it as a ``from_pretrained`` folder.
 
     Every fourth step is masked-language modelling, the others predict the fields from the pooled vector.
@@ -108,7 +110,7 @@ def train_text_encoder(steps: int, out: Path, *, batch_size: int = 48, lr: float
     float
         The last field loss.
     """
-    from transformers import BertConfig, BertForMaskedLM
+    from transformers import BertConfig, BertForMaskedLM, BertModel
 
     generator, noise = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     corpus = (str(narrative(r, i, "train")) for i, r in enumerate(draw_records(4000, generator)))
@@ -138,8 +140,12 @@ def train_text_encoder(steps: int, out: Path, *, batch_size: int = 48, lr: float
         return value
 
     optimise(parameters, loss, steps, lr, report=lambda: f"text: field loss {state['field']:.4f}")
-    model.bert.save_pretrained(out)
+    encoder = BertModel(config)  # what AutoModel loads: it has a pooler, which stays unused
+    encoder.load_state_dict(model.bert.state_dict(), strict=False)
+    encoder.save_pretrained(out)
     tokenizer.save_pretrained(out)
+    texts = [str(narrative(r, i, "train")) for i, r in enumerate(draw_records(1000, generator))]
+    TextEncoder(out).standardise(texts).save_standardisation(out)
     return state["field"]
 
 
