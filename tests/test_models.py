@@ -1,0 +1,231 @@
+"""Shapes, invariants and hand computations for VAE, attention, U-Net and diffusion."""
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hldm.config import SUBSPACES, DiffusionConfig, UNetConfig, VAEConfig
+from hldm.models import GaussianDiffusion, MedicalAttention, MultiScaleVAE, StructuredUNet, split_subspaces
+from hldm.models.unet import SubspaceWeights
+from hldm.models.vae import Posterior, correlation_penalty
+from hldm.weights import save_weights
+
+SMALL_VAE = VAEConfig(width=16)
+SMALL_UNET = UNetConfig(condition_width=16, widths=(16, 16, 32))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(shape, generator=generator(seed))
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 12))
+def test_the_vae_keeps_a_time_axis_and_undoes_its_shape(batch, eighths):
+    torch.manual_seed(0)
+    vae = MultiScaleVAE(SMALL_VAE)
+    log_mel = randn(batch, 64, 8 * eighths) * 10 - 55
+    posterior = vae.encode(log_mel)
+    assert posterior.mean.shape == (batch, 32, 2 * eighths)
+    assert vae.decode(posterior.mean).shape == log_mel.shape
+    parts = split_subspaces(posterior.mean)
+    assert list(parts) == list(SUBSPACES)
+    assert torch.equal(torch.cat(list(parts.values()), 1), posterior.mean)
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 320), (64, 320), (1, 64, 321)])
+def test_the_vae_names_the_shape_it_wants(shape):
+    with pytest.raises(ValueError, match=r"expected \(batch, 64, a multiple of 8\)"):
+        MultiScaleVAE(SMALL_VAE).encode(torch.zeros(shape))
+
+
+def test_kl_is_that_of_torch_distributions():
+    posterior = Posterior(randn(2, 4, 5), randn(2, 4, 5, seed=1))
+    normal = torch.distributions.Normal
+    expected = torch.distributions.kl_divergence(
+        normal(posterior.mean, (posterior.log_variance / 2).exp()), normal(0.0, 1.0)
+    )
+    assert posterior.kl() == pytest.approx(expected.mean().item(), rel=1e-5)
+
+
+def test_the_correlation_penalty_sees_only_pairs_across_subspaces():
+    independent = randn(64, 32, 80)
+    assert correlation_penalty(independent) < 1e-3
+    within = independent.clone()
+    within[:, 1] = within[:, 0]  # both in rhythm
+    assert correlation_penalty(within) == pytest.approx(correlation_penalty(independent).item(), abs=1e-3)
+    across = independent.clone()
+    across[:, 8:16] = across[:, :8]  # sounds repeat rhythm
+    # 8 pairs of 2 * 8 * 8 * 6 / 2 = 384 are fully correlated.
+    assert correlation_penalty(across) == pytest.approx(8 / 384, abs=2e-3)
+
+
+def test_standardise_is_undone():
+    vae = MultiScaleVAE(SMALL_VAE)
+    vae.latent_mean.uniform_(-1, 1, generator=generator())
+    vae.latent_std.uniform_(0.5, 2, generator=generator(1))
+    z = randn(2, 32, 8)
+    torch.testing.assert_close(vae.unstandardise(vae.standardise(z)), z)
+
+
+def test_medical_attention_by_hand():
+    torch.manual_seed(0)
+    attention = MedicalAttention(16, heads=2)
+    torch.nn.init.constant_(attention.periodicity, 0.7)
+    torch.nn.init.constant_(attention.locality, 0.3)
+    x, beats = randn(1, 16, 6), torch.linspace(0, 2, 6)[None]
+    q, k, v = attention.qkv(attention.norm(x))[0].chunk(3)
+    rows = []
+    for head in range(2):
+        qh, kh, vh = (part[8 * head : 8 * head + 8] for part in (q, k, v))
+        difference = beats[0][:, None] - beats[0][None]
+        logits = qh.T @ kh / 8**0.5 + 0.7 * torch.cos(2 * torch.pi * difference) - 0.3 * difference.abs()
+        rows.append((logits.softmax(-1) @ vh.T).T)
+    expected = x + attention.out(torch.cat(rows)[None])
+    torch.testing.assert_close(attention(x, beats), expected)
+
+
+def test_a_fresh_medical_attention_is_plain_self_attention():
+    torch.manual_seed(0)
+    medical, plain = MedicalAttention(16), MedicalAttention(16, medical=False)
+    plain.load_state_dict({k: v for k, v in medical.state_dict().items() if k in plain.state_dict()})
+    x, beats = randn(2, 16, 12), randn(2, 12).cumsum(1)
+    torch.testing.assert_close(medical(x, beats), plain(x, beats))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 6), st.booleans(), st.booleans())
+def test_the_unet_keeps_shapes_under_every_ablation(batch, quarters, medical, structured):
+    torch.manual_seed(0)
+    unet = StructuredUNet(dataclasses.replace(SMALL_UNET, medical_attention=medical, structured=structured))
+    z = randn(batch, 32, 4 * quarters)
+    out = unet(
+        z,
+        torch.full((batch,), 5),
+        randn(batch, 16),
+        randn(batch, 3, 16),
+        torch.arange(4 * quarters) / 10 + torch.zeros(batch, 1),
+    )
+    assert out.shape == z.shape
+    assert len(unet.heads) == (4 if structured else 1)
+
+
+def test_each_head_owns_its_subspace():
+    torch.manual_seed(0)
+    unet = StructuredUNet(SMALL_UNET)
+    arguments = (randn(2, 32, 8), torch.tensor([3, 9]), randn(2, 16), randn(2, 3, 16), torch.zeros(2, 8))
+    before = split_subspaces(unet(*arguments))
+    torch.nn.init.zeros_(unet.heads[SUBSPACES.index("murmur")][-1].weight)
+    after = split_subspaces(unet(*arguments))
+    assert [name for name in SUBSPACES if not torch.equal(before[name], after[name])] == ["murmur"]
+
+
+def test_cross_attention_differs_between_queries():
+    torch.manual_seed(0)
+    unet = StructuredUNet(SMALL_UNET)
+    cross = unet.down[0].cross
+    x, tokens = randn(1, 16, 8), randn(1, 5, 16, seed=1)
+    change = (cross(x, tokens) - x)[0]
+    assert change.std(dim=1).mean() > 1e-3
+    repeated = (cross(x, tokens[:, :1].repeat(1, 5, 1)) - x)[0]
+    assert repeated.std(dim=1).mean() < 1e-5  # one repeated token gives every query the same
+
+
+def test_subspace_weights_learn_what_the_condition_is_worth():
+    torch.manual_seed(0)
+    weights = SubspaceWeights(4, hidden=32)
+    optimizer = torch.optim.Adam(weights.parameters(), 1e-2)
+    draw = generator()
+    for _ in range(600):
+        c = torch.randn(64, 4, generator=draw)
+        dropped = torch.rand(64, generator=draw) < 0.5
+        gain = torch.ones(64, 4)
+        gain[:, 2] = torch.where(c[:, 0] > 0, 9.0, 1.0)  # the third subspace profits where c_0 > 0
+        errors = torch.where(dropped[:, None], gain, torch.ones(64, 4)) * 0.1
+        loss = weights.loss(c, torch.randn(64, generator=draw), errors, dropped)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    c = torch.tensor([[2.0, 0, 0, 0], [-2.0, 0, 0, 0]])
+    found = weights(c).detach()
+    torch.testing.assert_close(found.mean(1), torch.ones(2))
+    # Error ratio 3 in one of four: weights 3/1.5 and 1/1.5.
+    assert found[0, 2] == pytest.approx(2.0, abs=0.4)
+    assert found[1, 2] == pytest.approx(1.0, abs=0.15)
+
+
+def test_noising_is_the_formula_and_the_end_is_pure_noise():
+    process = GaussianDiffusion()
+    z, noise, step = randn(2, 32, 8), randn(2, 32, 8, seed=1), torch.tensor([10, 999])
+    alpha_bar = process.scheduler.alphas_cumprod[step][:, None, None]
+    torch.testing.assert_close(process.q_sample(z, noise, step), alpha_bar.sqrt() * z + (1 - alpha_bar).sqrt() * noise)
+    torch.testing.assert_close(process.target(z, noise, step), alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * z)
+    assert alpha_bar[1].sqrt() < 0.01
+
+
+def test_min_snr_weights_by_hand():
+    process = GaussianDiffusion()
+    step = torch.tensor([0, 500, 999])
+    snr = process.scheduler.alphas_cumprod[step] / (1 - process.scheduler.alphas_cumprod[step])
+    torch.testing.assert_close(process.loss_weight(step), snr.clamp_max(5) / (snr + 1), rtol=1e-3, atol=1e-6)
+    epsilon = GaussianDiffusion(DiffusionConfig(prediction="epsilon"))
+    torch.testing.assert_close(epsilon.loss_weight(step), snr.clamp_max(5) / snr, rtol=1e-3, atol=1e-6)
+
+
+class Oracle(torch.nn.Module):
+    """The ideal denoiser of a point mass at `mean`: it depends on the condition only through `vector`."""
+
+    def __init__(self, process):
+        super().__init__()
+        self.process = process
+
+    def forward(self, z, step, vector, tokens, beats):
+        alpha_bar = self.process.scheduler.alphas_cumprod[step][:, None, None]
+        mean = vector[:, :1, None].expand_as(z)
+        noise = (z - alpha_bar.sqrt() * mean) / (1 - alpha_bar).sqrt()
+        return (
+            noise
+            if self.process.config.prediction == "epsilon"
+            else alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * mean
+        )
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_sampling_reaches_what_an_ideal_network_knows(prediction):
+    process = GaussianDiffusion(DiffusionConfig(prediction=prediction))
+    told, null = (torch.full((2, 1), 3.0), torch.zeros(2, 1, 1)), (torch.zeros(2, 1), torch.zeros(2, 1, 1))
+    z = process.sample(Oracle(process), randn(2, 32, 8), told, null, torch.zeros(2, 8), guidance_scale=1.0)
+    torch.testing.assert_close(z, torch.full_like(z, 3.0), atol=0.05, rtol=0)
+
+
+def test_guidance_moves_each_subspace_by_its_weight():
+    process = GaussianDiffusion()
+    told, null = (torch.ones(1, 1), torch.zeros(1, 1, 1)), (torch.zeros(1, 1), torch.zeros(1, 1, 1))
+    weights = torch.tensor([[0.5, 1.0, 2.0, 0.0]])
+    z = process.sample(
+        Oracle(process), randn(1, 32, 8), told, null, torch.zeros(1, 8), weights=weights, guidance_scale=2.0
+    )  # fmt: skip
+    means = [part.mean().item() for part in split_subspaces(z).values()]
+    assert means == pytest.approx([1.0, 2.0, 4.0, 0.0], abs=0.05)
+
+
+def test_weights_come_back_from_disk_and_damage_is_noticed(tmp_path):
+    torch.manual_seed(0)
+    unet = StructuredUNet(SMALL_UNET).eval()
+    save_weights(tmp_path / "unet.safetensors", unet.state_dict(), unet.config, half=False)
+    again = StructuredUNet.from_pretrained(tmp_path)
+    for name, value in unet.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+    content = bytearray((tmp_path / "unet.safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "unet.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match="SHA-256"):
+        StructuredUNet.from_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"vae\.safetensors"):
+        MultiScaleVAE.from_pretrained(tmp_path)
