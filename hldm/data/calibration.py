@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
-from hldm.data.records import ClinicalRecord, Murmur, Recording
+from hldm.data.records import ClinicalRecord, Murmur, Recording, SystolicGrade
 from hldm.data.simulator import simulate
 from hldm.data.simulator.constants import OCTAVES, age_key, calibration
 
@@ -50,14 +51,15 @@ def measure(recording: Recording) -> dict[str, float] | None:
     Returns
     -------
     dict
-        Medians over beats: ``heart_rate_bpm``; ``systole_ms`` and ``diastole_ms`` from the onset of one sound to
-        that of the next; ``systole_k_sqrt_ms``, systole over the root of the interval; ``s1_duration_ms``, ``s2_duration_ms`` as annotated; ``rr_variation`` (robust standard
-        deviation of the beat intervals over their median); levels in dB: ``s1_level_dbfs``, ``s1_minus_s2_db``,
-        ``systole_level_db`` and ``diastole_level_db`` (20 to 1,000 Hz in the middle of the interval, over S1),
-        ``background_<octave>`` (diastole, by octave, over S1), ``s1_snap_db`` and ``s2_snap_db`` (200 to 800 Hz
-        over 25 to 125 Hz); centroids in Hz: ``centroid_hz`` of whole beats, ``s1_centroid_hz`` and
-        ``s2_centroid_hz`` (20 to 800 Hz), ``s1_peak_hz`` and ``s2_peak_hz`` (25 to 125 Hz); ``wander_db``, mean
-        over median of the diastolic power.
+        Medians over beats. Times: ``heart_rate_bpm``; ``rr_variation``, the robust standard deviation of the beat
+        intervals over their median; ``systole_ms`` and ``diastole_ms`` from the onset of one sound to that of the
+        next; ``systole_k_sqrt_ms``, systole over the root of the interval; ``s1_duration_ms`` and
+        ``s2_duration_ms`` as annotated. Levels in dB: ``s1_level_dbfs``; ``s1_minus_s2_db``;
+        ``systole_level_db`` and ``diastole_level_db``, 20 to 1,000 Hz amid the interval over S1;
+        ``background_<octave>``, diastole over S1; ``s1_snap_db`` and ``s2_snap_db``, 200 to 800 Hz over 25 to
+        125 Hz; ``wander_db``, mean over median of the diastolic power. Centroids in Hz: ``centroid_hz`` of
+        whole beats, ``s1_centroid_hz`` and ``s2_centroid_hz`` (20 to 800 Hz), ``s1_peak_hz`` and ``s2_peak_hz``
+        (25 to 125 Hz).
     """
     recording = recording.resample(4000)
     beats = recording.cycles
@@ -95,7 +97,7 @@ def measure(recording: Recording) -> dict[str, float] | None:
         found[f"{name}_centroid_hz"] = _centroid(power, 20, 800)
         found[f"{name}_peak_hz"] = _centroid(power, 25, 125)
         found[f"{name}_snap_db"] = float(_level(power, 200, 800) - _level(power, 25, 125))
-    for low, high in zip(OCTAVES, OCTAVES[1:], strict=False):
+    for low, high in pairwise(OCTAVES):
         found[f"background_{low:g}"] = float(np.median(_level(spectrum["diastole"], low, high)) - first)
     return {name: float(value) for name, value in found.items()}
 
@@ -152,8 +154,10 @@ def groups(record: ClinicalRecord) -> dict[str, str]:
     elif record.murmur == Murmur.PRESENT:
         heard = str(record.systolic.grade) if record.systolic else "diastolic"
     quality = {"Absent": "good", "Unknown": "poor"}.get(heard, "murmur")
-    site = str(record.location)
-    return {"all": "all", "age": age_key(record), "location": site, "heard": heard, "quality": quality}
+    return {
+        "all": "all", "age": age_key(record), "location": str(record.location), "heard": heard, "quality": quality,
+        "loudest": str(record.location == record.most_audible_location),
+    }  # fmt: skip
 
 
 def twins(table: pd.DataFrame, *, duration: float = 10.0, seed: int = 0) -> pd.DataFrame:
@@ -240,6 +244,7 @@ RULES = (
     Rule("s1_minus_s2_db", "dB", "s1_minus_s2_db", "location", "shift"),
     Rule("s1_minus_s2_sd_db", "dB", "s1_minus_s2_db", "all", "spread", 4.0),
     Rule("murmur_level_db", "dB re S1", "systole_level_db", "heard", "shift"),
+    Rule("murmur_level_sd_db", "dB", "systole_level_db", "heard", "spread", 4.0),
     *(
         rule
         for sound in ("s1", "s2")
@@ -258,7 +263,7 @@ RULES = (
 NO_CONSTANT = {"heard": {"Absent", "Unknown", "elsewhere", "diastolic", "None"}, "quality": {"murmur"}}
 
 
-def calibrate(real: pd.DataFrame, measured_on: str, *, rounds: int = 4, seed: int = 0) -> pd.DataFrame:
+def calibrate(real: pd.DataFrame, measured_on: str, *, rounds: int = 6, seed: int = 0) -> pd.DataFrame:
     """The table ``calibration.csv`` from measured recordings.
 
     Parameters
@@ -278,15 +283,20 @@ def calibrate(real: pd.DataFrame, measured_on: str, *, rounds: int = 4, seed: in
                 values[rule.quantity, group] = start
                 rows[rule.quantity, group] = rule, len(part)
     values["background_octave_correlation", "all"] = _octave_correlation(real)
+    if np.isfinite(softer := _elsewhere(real)):
+        values["murmur_elsewhere_db", "all"] = softer
     for trial in range(rounds):
         with calibration(values):
             simulated = twins(real, seed=seed + trial * len(real))
         for (quantity, group), (rule, _) in rows.items():
             ours = simulated.loc[simulated[rule.by] == group, rule.statistic]
             theirs = real.loc[real[rule.by] == group, rule.statistic]
-            values[quantity, group] = _moved(values[quantity, group], rule.how, theirs, ours)
+            moved = _moved(values[quantity, group], rule.how, theirs, ours)
+            # Later steps are shorter, so that the noise of one simulation averages out.
+            values[quantity, group] += (moved - values[quantity, group]) / (1 + 0.5 * trial)
     units = {key: (rule.unit, n) for key, (rule, n) in rows.items()}
-    units["background_octave_correlation", "all"] = ("1", len(real))
+    units["background_octave_correlation", "all"] = ("1", int(np.sum(real["quality"] == "good")))
+    units["murmur_elsewhere_db", "all"] = ("dB", int(np.sum(real["heard"] == SystolicGrade.III)))
     return pd.DataFrame(
         [(*key, round(value, 4), units[key][0], measured_on, units[key][1]) for key, value in values.items()],
         columns=["quantity", "group", "value", "unit", "measured_on", "n"],
@@ -307,6 +317,15 @@ def _octave_correlation(real: pd.DataFrame) -> float:
     """Mean correlation of the background's neighbouring octaves, where no murmur covers it."""
     levels = real.loc[real["quality"] == "good", [f"background_{f:g}" for f in OCTAVES[:-1]]]
     return float(np.mean(np.diag(levels.corr().to_numpy(), k=1)))
+
+
+def _elsewhere(real: pd.DataFrame) -> float:
+    """How much softer grade III murmurs are where they are heard but not loudest, dB.
+
+    Softer grades drown in the background and say nothing about it.
+    """
+    level = real[real["heard"] == SystolicGrade.III].groupby("loudest")["systole_level_db"].median()
+    return float(level.get("False", np.nan) - level.get("True", np.nan))
 
 
 def main() -> None:

@@ -82,10 +82,19 @@ def attribute(field: str, value: str) -> dict[str, str]:
 
 
 @cache
+def _counts(field: str) -> dict[str, float]:
+    table = read_table("circor_facts")
+    rows = table[(table["scope"] == "public training set") & (table["field"] == field) & (table["value"] != "nan")]
+    return dict(zip(rows["value"], rows["count"].astype(float), strict=True))
+
+
+def count(field: str) -> float:
+    """How many of CirCor's subjects have a value in a field."""
+    return sum(_counts(field).values())
+
+
+@cache
 def marginal(field: str) -> tuple[tuple[str, ...], np.ndarray]:
     """Values of a CirCor field and their probabilities among those who have one."""
-    table = read_table("circor_facts")
-    rows = table[(table["scope"] == "public training set") & (table["field"] == field)]
-    rows = rows[rows["value"] != "nan"]
-    counts = rows["count"].astype(float).to_numpy()
-    return tuple(rows["value"]), counts / counts.sum()
+    counts = _counts(field)
+    return tuple(counts), np.array(list(counts.values())) / count(field)

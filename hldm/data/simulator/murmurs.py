@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
+from scipy.special import ndtri
 
-from hldm.data.records import ClinicalRecord, Location, Murmur, Quality, Shape, SystolicGrade, SystolicMurmur
+from hldm.data.records import ClinicalRecord, Murmur, Quality, Shape, SystolicGrade, SystolicMurmur
 from hldm.data.simulator.beats import Beats
 from hldm.data.simulator.constants import attribute, constant
 
 FADE = 0.010  # s, raised cosine at both ends of every envelope, as the knowledge table asks
-# Where a murmur is heard but not loudest: CirCor tells which site is loudest, not by how much. Calibrated.
-ELSEWHERE_DB = -3.0
-LEVEL_RANGE_DB = 4.0  # within a grade, to either side; the ranges of attributes.csv
 
 
 @dataclass(frozen=True)
@@ -94,17 +92,18 @@ def _factors(murmur: SystolicMurmur, record: ClinicalRecord, beats: Beats, draws
     starts, ends = murmur_window(murmur, beats)
     pitch = attribute(f"{phase} murmur pitch", murmur.pitch)
     band = tuple(float(pitch[f"freq_{edge}_hz"]) for edge in ("low", "peak", "high"))
-    spread = 2 ** (0.3 * (2 * draws[0] - 1))
+    detune = 2 ** (0.3 * (2 * draws[0] - 1))
+    spread = constant("murmur_level_sd_db", murmur.grade, otherwise=3.0)
     return MurmurFactors(
         phase=murmur.phase,
         murmur=murmur,
         starts=starts,
         ends=ends,
-        band_hz=tuple(spread * f for f in band),
-        level_db=grade_level(murmur) + LEVEL_RANGE_DB * (2 * draws[1] - 1),
+        band_hz=tuple(detune * f for f in band),
+        level_db=grade_level(murmur) + spread * np.clip(ndtri(draws[1]), -2, 2),
         attenuation_db=attenuation(record),
         peak=0.35 + 0.30 * draws[2],
-        pitch_hz=spread * np.clip(band[1], 90, 250) * (0.9 + 0.2 * draws[3]),
+        pitch_hz=detune * np.clip(band[1], 90, 250) * (0.9 + 0.2 * draws[3]),
     )
 
 
@@ -128,7 +127,8 @@ def attenuation(record: ClinicalRecord) -> float:
     """Decibels lost between the loudest site and the record's; -inf where its murmur is not heard."""
     if not record.murmur_here:
         return -np.inf
-    return 0.0 if record.location == record.most_audible_location else ELSEWHERE_DB
+    loudest = record.location == record.most_audible_location
+    return 0.0 if loudest else constant("murmur_elsewhere_db", "all", otherwise=0.0)
 
 
 def murmur_window(murmur: SystolicMurmur, beats: Beats) -> tuple[np.ndarray, np.ndarray]:
@@ -181,8 +181,3 @@ def musical(pitch: float, white: np.ndarray, rough: np.ndarray, sampling_rate: i
     tone = sum(10 ** (-8 * n / 20) * np.sin((n + 1) * phase) for n in range(partials))
     tone = tone / tone.std() + 10 ** (-15 / 20) * band_noise(white, 70, pitch, 500, -6.0, sampling_rate)
     return tone / tone.std()
-
-
-def heard_at(record: ClinicalRecord) -> tuple[Location, ...]:
-    """Sites at which the murmur of a completed record is heard."""
-    return tuple(site for site in Location if record.replace(location=site).murmur_here)

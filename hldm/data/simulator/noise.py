@@ -12,13 +12,15 @@ from hldm.data.simulator.constants import OCTAVES, constant
 from hldm.data.simulator.murmurs import band_noise
 
 MAINS = 60.0  # Hz, in Brazil, where CirCor was recorded
+SPLIT_HZ = 150.0  # low and high background come and go on their own
 
 
 def background_levels(quality: str, rng: np.random.Generator) -> np.ndarray:
     """Octave levels of one recording's background in dB relative to S1, (octaves,).
 
-    `quality` is "good", or "poor" where a murmur could not be judged. Medians and spread come from real recordings. Neighbouring octaves go together: a first-order
-    autoregression along frequency describes the correlations found there.
+    `quality` is "good", or "poor" where a murmur could not be judged. Medians and spread come from real
+    recordings. Neighbouring octaves go together: a first-order autoregression along frequency describes the
+    correlations found there.
     """
     names = [f"{edge:g}" for edge in OCTAVES[:-1]]
     median = np.array([constant(f"background_{name}", quality) for name in names])
@@ -39,9 +41,13 @@ def background(levels: np.ndarray, samples: int, sampling_rate: int, rng: np.ran
     f = fft.rfftfreq(size, 1 / sampling_rate)
     shape = np.interp(np.log2(np.maximum(f, 1.0)), np.log2(centres), density)
     gain = 10 ** (shape / 20) * np.sqrt(sampling_rate / 2) / np.sqrt(1 + (12.0 / np.maximum(f, 0.1)) ** 6)
-    steady = fft.irfft(fft.rfft(rng.standard_normal(size)) * gain, size)[:samples]
-    wander = band_noise(rng.standard_normal(samples), 0.3, 1.0, 4.0, -6.0, sampling_rate)
-    return steady * 10 ** (constant("background_wander_db", "all") * np.clip(wander, -2, 3) / 20)
+    spectrum = fft.rfft(rng.standard_normal(size)) * gain
+    unrest = constant("background_wander_db", "all") * np.exp(rng.normal(0, 0.5))
+    total = np.zeros(samples)
+    for part in (f < SPLIT_HZ, f >= SPLIT_HZ):  # handling rumbles, rooms hiss: each in its own time
+        wander = band_noise(rng.standard_normal(samples), 0.1, 0.5, 2.0, -6.0, sampling_rate)
+        total += fft.irfft(spectrum * part, size)[:samples] * 10 ** (unrest * np.clip(wander, -1, 3) / 20)
+    return total
 
 
 def breath(samples: int, sampling_rate: int, beats: Beats, rng: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,7 @@ from hldm.data.records import (
     Murmur,
     SystolicMurmur,
 )  # fmt: skip
-from hldm.data.simulator.constants import age_key, constant, marginal, physiology, stream
+from hldm.data.simulator.constants import age_key, constant, count, marginal, physiology, stream
 
 MAIN_SITES = (Location.AV, Location.PV, Location.TV, Location.MV)
 
@@ -58,9 +58,36 @@ def complete_record(record: ClinicalRecord, seed: int) -> ClinicalRecord:
     return _complete_body(record, rng("body"))
 
 
+def draw_patient(seed: int) -> ClinicalRecord:
+    """A patient as CirCor's are distributed: age and pregnancy together, the murmur by age, and so on."""
+    pregnant, age = _draw_pair("Pregnancy status x Age", stream(seed, "patient age"))
+    record = ClinicalRecord(
+        age_group=None if age == "nan" else age,
+        pregnant=pregnant == "True",
+        murmur=_draw("Age x Murmur", stream(seed, "patient murmur"), given=age),
+    )
+    if record.murmur == Murmur.PRESENT:
+        # Of the subjects with a murmur nearly all have a systolic one, a few a diastolic one, some of those both.
+        subjects, systolic, diastolic = (
+            count(field) for field in ("Murmur locations", "Systolic murmur timing", "Diastolic murmur timing")
+        )
+        draw = stream(seed, "patient phase").uniform() * subjects
+        record = record.replace(
+            systolic=SystolicMurmur() if draw < systolic else None,
+            diastolic=DiastolicMurmur() if draw >= subjects - diastolic else None,
+        )
+    return complete_record(record, seed)
+
+
 def age_group_of(years: float) -> AgeGroup:
     """The class of an age, by the limits that CirCor's authors cite."""
     return [group for group in AgeGroup if years >= physiology(group, "age_min_years")][-1]
+
+
+def _draw_pair(field: str, rng: np.random.Generator) -> list[str]:
+    """Both values of a field ``A x B``."""
+    values, weights = marginal(field)
+    return str(rng.choice(values, p=weights)).split("|")
 
 
 def _draw(field: str, rng: np.random.Generator, given: str = "", position: int = 1) -> str:

@@ -18,7 +18,7 @@ from hldm.data.simulator.sounds import EXTRA_SOUNDS, Sound, draw_sounds
 # How often a recording holds each noise, and at which SNR in dB (mean, standard deviation): for recordings that
 # could be judged, and for those too poor ("Unknown"). CirCor's authors name the noises, not how often they occur.
 OCCURRENCE = {
-    "breath": (0.35, 0.6), "friction": (0.5, 0.9), "crying": (0.05, 0.3), "electronic": (0.05, 0.1),
+    "breath": (0.35, 0.6), "friction": (0.7, 0.9), "crying": (0.05, 0.3), "electronic": (0.05, 0.1),
 }  # fmt: skip
 SNR_DB = {False: (14.0, 5.0), True: (4.0, 4.0)}
 

@@ -17,8 +17,9 @@ EXTRA_SOUNDS = ("ejection click", "mid-systolic click", "opening snap", "S3", "S
 LEVELS_DB = {"ejection click": 0.0, "mid-systolic click": 0.0, "opening snap": 0.0, "S3": -4.0, "S4": -4.0}
 # The snap of a closing valve, and how sounds and snaps differ from beat to beat: read off real recordings' mean
 # envelopes and spectrograms.
-SNAP = {"frequency": 150.0, "chirp": 3.0, "decay": 0.007, "rise": 0.004}
+SNAP = {"frequency": 90.0, "chirp": 4.0, "decay": 0.005, "rise": 0.0008}
 BEAT_SD_DB = 1.2
+DELAY_SD = 0.004  # s
 SNAP_BEAT_SD_DB = 2.5
 
 
@@ -78,7 +79,7 @@ def draw_sounds(
     age = age_key(record)
     site = Location.MV if record.location == Location.PHC else record.location
     inspiration = 0.5 + 0.5 * np.sin(beats.breath)
-    late = rng.uniform([0.000, 0.018, 0.004], [0.010, 0.030, 0.012])  # M1 after onset, T1 after M1, A2, seconds
+    late = rng.uniform([0.004, 0.018, 0.006], [0.018, 0.030, 0.020])  # M1 after onset, T1 after M1, A2, seconds
     m1, t1 = _valve_pair("s1", age, beats.onsets[:-1] + late[0], late[1], -2.0, rng)
     scale = 1 / _rms([m1, t1], beats.onsets[0], np.median(beats.s1_duration))
     sounds = {"M1": m1.scaled(scale), "T1": t1.scaled(scale)}
@@ -111,6 +112,7 @@ def _valve_pair(
     level = 10 ** (BEAT_SD_DB * rng.standard_normal(len(times)) / 20)
     snap = constant(f"{sound}_snap_db", "all") + constant(f"{sound}_snap_sd_db", "all") * np.clip(rng.normal(), -2, 2)
     snaps = level * 10 ** ((snap + SNAP_BEAT_SD_DB * rng.standard_normal(len(times))) / 20)
+    times = times + DELAY_SD * np.clip(rng.standard_normal(len(times)), -2, 2)
     first = Sound(times, level, pitch, decay, snaps)
     return first, replace(first, times=times + delay, frequency=1.15 * pitch).scaled(10 ** (ratio_db / 20))
 
