@@ -186,10 +186,9 @@ def _read_places(facts: list[Fact], problems: list[str], about_murmur: bool) -> 
             heard |= set(fact.value)
             if len(fact.value) == 1 and found["most_audible_location"] is None:
                 found["most_audible_location"] = fact.value[0]
-    radiation = [fact for fact in facts if fact.field == "radiation"]
-    if radiation:
-        heard |= {site for fact in radiation for site in fact.value}
-        heard |= {found["most_audible_location"]} - {None}
+    radiation = {site for fact in facts if fact.field == "radiation" for site in fact.value}
+    if radiation or any(fact.field == "sole" for fact in facts):
+        heard |= radiation | ({found["most_audible_location"]} - {None})
     found["murmur_locations"] = tuple(sorted(heard))
     return {name: value for name, value in found.items() if value}
 

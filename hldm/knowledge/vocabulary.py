@@ -31,28 +31,10 @@ ELSEWHERE = r"(?:the )?(?:left |right )?(?:axillae?|carotids?|neck|back|clavicle
 SITE_LIST = rf"{SITE}(?:(?:,? and |, |/|\s?\+\s?| & )(?:the )?{SITE})*"
 ANY_SITE_LIST = rf"(?:{SITE}|{ELSEWHERE})(?:(?:,? and |, |/|\s?\+\s?| & )(?:{SITE}|{ELSEWHERE}))*"
 
-ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
+ONES = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen
+""".split()  # noqa: SIM905
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 NUMBER_WORD = rf"(?:(?:{'|'.join(TENS)})(?:[- ](?:{'|'.join(ONES[1:10])}))?|{'|'.join(reversed(ONES))})"
 NUMBER = rf"(?:\d+(?:\.\d+)?|{NUMBER_WORD})"
@@ -116,7 +98,7 @@ def _timing(phase: str, stem: str) -> list[tuple[str, str, str]]:
     """Patterns of when in systole or diastole a murmur is heard, adjective and noun alike."""
     noun = f"{stem}stole"
     when = {
-        f"Holo{phase}": rf"(?:holo|pan)[- ]?{phase}|(?:throughout|all through|fills|filling) (?:all of |the whole of )?{noun}",
+        f"Holo{phase}": rf"(?:holo|pan)[- ]?{phase}|(?:throughout|all through|fill(?:s|ing)) (?:all of )?{noun}",
         f"Early-{phase}": rf"(?:early|proto)[- ]?{phase}|(?:confined to |in |during )?early[- ]{noun}",
         f"Mid-{phase}": rf"mid[- ]?{phase}|(?:confined to |in |during )?mid[- ]?{noun}",
         f"Late-{phase}": rf"late[- ]?{phase}|(?:confined to |in |during )?late[- ]{noun}",
@@ -152,7 +134,7 @@ def _conditions() -> list[tuple[str, str, str]]:
         r"hypertrophic (?:obstructive )?cardiomyopathy|HOCM|HCM": "hocm",
         r"(?:tetralogy of )?fallot(?:'s tetralogy)?|TOF": "tof",
         r"mitral(?: valve)? prolapse|MVP": "mvp",
-        r"still'?s murmur|innocent (?:heart |systolic )?murmur": "innocent_still",
+        r"(?:innocent )?still'?s murmur|innocent (?:heart |systolic )?murmur": "innocent_still",
         r"ebstein(?:'s)?(?: anomaly)?": "tricuspid_regurgitation",
         r"normal heart sounds?|normal heart": "normal",
     }
@@ -161,6 +143,11 @@ def _conditions() -> list[tuple[str, str, str]]:
     valves = {"aortic": "aortic", "mitral": "mitral", r"pulmon(?:ary|ic)": "pulmonary", "tricuspid": "tricuspid"}
     for valve, stem in valves.items():
         spoken[rf"{valve}(?: valve)? (?:regurgitation|insufficiency|incompetence|leak)"] = f"{stem}_regurgitation"
+    initials = {"A": "aortic", "P": "pulmonary", "M": "mitral", "T": "tricuspid"}
+    faults = {"S": "stenosis", "R": "regurgitation"}
+    capitals = {a + b: f"{valve}_{fault}" for a, valve in initials.items() for b, fault in faults.items()}
+    del capitals["TS"]  # tricuspid stenosis is none of the 17
+    spoken |= {rf"(?-i:{letters})": condition for letters, condition in capitals.items()}  # "as" is a word
     return [(pattern, "conditions", condition) for pattern, condition in (named | spoken).items()]
 
 
@@ -224,7 +211,7 @@ def _murmur() -> list[tuple[str, str, Any]]:
         (r"murmur[- ]free|murmurs?(?: is| are|:| =)* ?(?:absent|none|not (?:heard|present|audible|detected))",
          "murmur", Murmur.ABSENT),
         *_timing("systolic", "sy"), *_timing("diastolic", "dia"), *_shorthand(),
-        (r"systolic(?= [^.]*murmur)|systolic(?! (?:pressure|bp))|systole", "phase", "systolic"),
+        (r"systolic(?! (?:pressure|bp))|systole", "phase", "systolic"),
         (r"diastolic(?! (?:pressure|bp))|diastole", "phase", "diastolic"),
         (rf"{grade}\s*(?:-|to|or)\s*{STEP}{scale.replace('?P<scale>', '?:')}", "grade_range", None),
         (rf"\b{STEP}\s*(?:-|to)\s*{STEP}{scale.replace('?P<scale>', '?:')}", "grade_range", None),
@@ -234,9 +221,10 @@ def _murmur() -> list[tuple[str, str, Any]]:
         (r"crescendo[- ]decrescendo(?: in shape)?|diamond(?:[- ]shaped)?", "shape", Shape.DIAMOND),
         (r"(?:of )?decrescendo(?: in)?(?: shape)?|fading", "shape", Shape.DECRESCENDO),
         (r"crescendo(?: in shape)?", "shape", Shape.CRESCENDO),
-        (r"of constant loudness like a plateau|plateau(?:[- ]shaped)?|(?:of )?constant loudness", "shape", Shape.PLATEAU),
+        (r"of constant loudness|(?:like a )?plateau(?:[- ]shaped)?", "shape", Shape.PLATEAU),
         *[(rf"(?:of )?{word}[- ](?:pitch(?:ed)?|frequency)|pitch(?: is|:)? {word}", "pitch", pitch)
           for word, pitch in {"low": Pitch.LOW, "(?:medium|mid|moderate)": Pitch.MEDIUM, "high": Pitch.HIGH}.items()],
+        *[(rf"(?<=, ){pitch}(?=,|\.|$)", "pitch", pitch) for pitch in Pitch],
         (r"(?:harsh|coarse|rough|rasping)(?: in quality)?", "quality", Quality.HARSH),
         (r"blowing(?: in quality)?", "quality", Quality.BLOWING),
         (r"(?:musical|vibratory|twanging)(?: in quality)?", "quality", Quality.MUSICAL),
@@ -247,8 +235,10 @@ def _places() -> list[tuple[str, str, Any]]:
     def listed(m: re.Match) -> tuple[Location, ...]:
         return sites(m.group(1))
 
-    best = r"loudest|most audible|best heard|best audible|heard best|max(?:imal|imum)?|strongest|point of maximal intensity"
-    listening = r"(?:the )?(?:stethoscope|auscultation site|listening|auscultated|(?:sound |recording )?(?:is |was )?record(?:ed|ing))"
+    best = "loudest|most audible|best (?:heard|audible)|heard best|max(?:imal|imum)?|point of maximal intensity"
+    recorded = "(?:sound |recording )?(?:is |was )?record(?:ed|ing)"
+    listening = f"(?:the )?(?:stethoscope|auscultation site|listening|auscultated|{recorded})"
+    everywhere = "(?:sites?|locations?|areas?|valves?)"
     return [
         (r"where (?:no|the|a) murmur is (?:not )?(?:heard|audible)", "remark", None),
         (rf"{listening}(?: lies| is| was| placed| site)*:?(?: on| at| over| from| in)? ({SITE})", "location",
@@ -256,9 +246,8 @@ def _places() -> list[tuple[str, str, Any]]:
         (rf"(?:{best})(?: is)?(?: at| over| in| on| along|:)? ({SITE})", "most_audible_location",
          lambda m: sites(m.group(1))[0]),
         (rf"radiat\w*(?: widely)? (?:in)?to(?:wards?)? ({ANY_SITE_LIST})", "radiation", listed),
-        (r"is not heard elsewhere|not heard elsewhere|heard nowhere else|does not radiate|without radiation|no radiation",
-         "radiation", ()),
-        (r"(?:at|over) (?:all|all four|every|each) (?:sites?|locations?|areas?|valves?)|(?:throughout|across) the precordium",
+        (r"(?:is )?not heard elsewhere|heard nowhere else|does not radiate|(?:without|no) radiation", "sole", True),
+        (rf"(?:at|over) (?:all(?: four)?|every|each) {everywhere}|(?:throughout|across) the precordium",
          "murmur_locations", (Location.AV, Location.MV, Location.PV, Location.TV)),
         (rf"heard (?:only )?(?:at|over|in|on|along) ({SITE_LIST})", "murmur_locations", listed),
         (rf"(?:(?:at|over|in|on|along) )?({SITE_LIST})", "place", listed),
@@ -273,131 +262,24 @@ ADVICE = re.compile(
 )
 #: Before a diagnosis, a finding or an attribute: it is not stated as a fact.
 NEGATED = re.compile(r"(?:\bno|\bnot|\bwithout|\bnon|\bnever|\bexcluded?)(?: an?| any| evidence of)?[\s-]*$", re.I)
-DOUBTED = re.compile(
-    r"(?:\?|\bsuspected|\bpossible|\bprobable|\blikely|\brule out|\br/o|\bconsider|\bquery|\bvs\.?)\s*$", re.I
-)
+DOUBTED = re.compile(r"(?:\?|\b(?:suspected|possible|probable|likely|rule out|r/o|consider|query|vs\.?))\s*$", re.I)
 FILLER = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "and",
-        "or",
-        "with",
-        "of",
-        "at",
-        "on",
-        "in",
-        "is",
-        "are",
-        "was",
-        "to",
-        "for",
-        "from",
-        "it",
-        "its",
-        "this",
-        "that",
-        "has",
-        "have",
-        "there",
-        "patient",
-        "subject",
-        "person",
-        "who",
-        "where",
-        "as",
-        "by",
-        "be",
-        "old",
-        "known",
-        "diagnosis",
-        "diagnoses",
-        "heard",
-        "audible",
-        "murmur",
-        "murmurs",
-        "present",
-        "status",
-        "sound",
-        "sounds",
-        "heart",
-        "sited",
-        "site",
-        "s",
-        "recording",
-        "recorded",
-        "lies",
-        "stethoscope",
-        "clinical",
-        "overall",
-        "judged",
-        "after",
-        "cardiac",
-        "work-up",
-        "work",
-        "up",
-        "outcome",
-        "measured",
-        "height",
-        "weight",
-        "weighs",
-        "tall",
-        "cm",
-        "kg",
-        "rate",
-        "beats",
-        "per",
-        "minute",
-        "bpm",
-        "pulse",
-        "any",
-        "auscultation",
-        "finds",
-        "detail",
-        "unrecorded",
-        "age",
-        "aged",
-        "group",
-        "years",
-        "only",
-        "also",
-        "then",
-        "some",
-        "very",
-        "please",
-        "generate",
-        "make",
-        "give",
-        "me",
-        "us",
-        "sounding",
-        "described",
-        "quality",
-        "character",
-        "shape",
-        "pitch",
-        "pitched",
-        "graded",
-        "grade",
-        "best",
-        "over",
-        "along",
-        "area",
-        "which",
-        "but",
-        "radiating",
-        "radiation",
-        "recordings",
-        "'s",
-    ]
+    """
+    a an the and or with of at on in is are was to for from it its this that has have there patient subject
+    person who where as by be old known diagnosis diagnoses heard audible murmur murmurs present status sound
+    sounds heart sited site s recording recorded lies stethoscope clinical overall judged after cardiac work-up
+    work up outcome measured height weight weighs tall cm kg rate beats per minute bpm pulse any auscultation
+    finds detail unrecorded age aged group years only also then some very please generate make give me us
+    sounding described quality character shape pitch pitched graded grade best over along area which but
+    radiating radiation recordings 's
+    """.split()  # noqa: SIM905
 )
 
 
 @cache
 def rules() -> tuple[Rule, ...]:
     """The whole table, compiled once."""
-    table = [*_conditions(), *_places(), *_murmur(), *_patient(), *_findings()]
+    table = [*_conditions(), *_findings(), *_places(), *_murmur(), *_patient()]
     return tuple(Rule(re.compile(rf"(?<!\w)(?:{p})(?!\w)", re.I), f, v) for p, f, v in table)
 
 

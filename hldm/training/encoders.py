@@ -18,12 +18,12 @@ from torch.nn import functional as F
 
 from hldm.conditioning.fields import CATEGORIES, SCALARS, scalars, targets
 from hldm.conditioning.graph import GraphEncoder
-from hldm.conditioning.text import mean_pool
+from hldm.conditioning.text import TextEncoder, mean_pool
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.narration import narrative
 from hldm.knowledge.sampling import random_record
 
-STEPS = {"text": 700, "graph": 500}  # where the profile sets no cap
+STEPS = {"text": 400, "graph": 300}  # where the profile sets no cap
 SPECIAL = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
@@ -100,7 +100,7 @@ def mask_tokens(tokens: Tensor, real: Tensor, mask_id: int, vocab: int, generato
     return corrupted, tokens.masked_fill(~chosen, -100)
 
 
-def train_text_encoder(steps: int, out: Path, *, batch_size: int = 32, lr: float = 1e-3, seed: int = 0) -> float:
+def train_text_encoder(steps: int, out: Path, *, batch_size: int = 32, lr: float = 2e-3, seed: int = 0) -> float:
     """Train the compact BERT and write it as a ``from_pretrained`` folder.
 
     Every fourth step is masked-language modelling, the others predict the fields from the pooled vector.
