@@ -2,32 +2,32 @@
 (() => {
   const here = document.currentScript.src;
 
-  const colours = () => {
-    const style = getComputedStyle(document.body);
-    return { text: style.color, grid: "rgba(128, 128, 128, 0.25)" };
-  };
-
-  const themed = () => {
-    const { text } = colours();
-    return { "font.color": text, "title.font.color": text };
-  };
+  const themed = () => ({ "font.color": getComputedStyle(document.body).color });
 
   const draw = (box) => {
     const { data, layout } = JSON.parse(box.querySelector("script").textContent);
     const target = box.appendChild(document.createElement("div"));
     target.style.height = "100%";
-    const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
-    return Plotly.newPlot(target, data, { ...layout, autosize: true }, options).then(() =>
+    // A finger on a figure scrolls the page; only a mouse zooms.
+    const dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
+    const options = { responsive: true, displayModeBar: false };
+    return Plotly.newPlot(target, data, { ...layout, autosize: true, dragmode }, options).then(() =>
       Plotly.relayout(target, themed()),
     );
   };
 
+  // Widgets ask for MathJax as it was in version 2.
+  const translateForWidgets = () => {
+    if (window.MathJax) MathJax.Hub = { Queue: ([, , element]) => MathJax.typesetPromise([element]) };
+  };
+
   const start = () => {
+    translateForWidgets();
     const boxes = [...document.querySelectorAll(".hldm-plotly")];
     if (!boxes.length) return;
     const script = document.createElement("script");
     script.src = new URL("plotly.min.js", here);
-    script.onload = () => Promise.all(boxes.map(draw)).then(() => { document.body.dataset.figures = "drawn"; });
+    script.onload = () => boxes.forEach(draw);
     document.head.append(script);
   };
 

@@ -41,7 +41,6 @@ def build(output: Path = ROOT, *, profile: str = "smoke", say: Callable[[str], N
     """
     staged = output / "_build" / "book"
     shutil.rmtree(staged, ignore_errors=True)
-    shutil.copytree(ROOT / "book", staged, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "*.ipynb"))
     runs, failures = _execute_all(staged, profile, say)
     if failures:
         raise ChapterError("\n\n".join(map(str, failures)))
@@ -64,7 +63,7 @@ def _execute_all(staged: Path, profile: str, say) -> tuple[list[Run], list[Chapt
 
 
 def render(output: Path = ROOT) -> Path:
-    """Render the executed chapters below ``output/_build/book``, with warnings as errors.
+    """Render the executed chapters below ``output/_build/book`` and the book's other pages, with warnings as errors.
 
     Returns
     -------
@@ -79,6 +78,8 @@ def render(output: Path = ROOT) -> Path:
     folder = output / "_build"
     fetch_assets(folder / "assets")
     shutil.rmtree(folder / "html", ignore_errors=True)
+    not_executed = shutil.ignore_patterns(".ipynb_checkpoints", "*.ipynb")
+    shutil.copytree(ROOT / "book", folder / "book", ignore=not_executed, dirs_exist_ok=True)
     shutil.copy(ROOT / "_toc.yml", folder / "_toc.yml")
     jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     options = ["--config", ROOT / "_config.yml", "--path-output", output, "--all", "-W", "--keep-going", "-q"]

@@ -28,9 +28,10 @@ def _template() -> go.layout.Template:
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": NEUTRAL, "automargin": True}
     layout = go.Layout(
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", colorway=COLOURS,
-        font={"color": NEUTRAL, "size": 13}, title={"x": 0, "xref": "paper"}, height=320,
+        font={"color": NEUTRAL, "size": 13}, height=320,
+        title={"x": 0, "xref": "paper", "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 10}},
         margin={"l": 10, "r": 10, "t": 70, "b": 10}, xaxis=axis, yaxis=axis, hovermode="closest",
-        legend={"orientation": "h", "yref": "container", "y": 0.86, "yanchor": "bottom", "x": 0},
+        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
     )  # fmt: skip
     return go.layout.Template(layout=layout)
 
