@@ -128,8 +128,11 @@ def _add_relations(graph: nx.MultiDiGraph) -> None:
         for end in ("head", "tail"):
             if row[end] not in graph:  # body sites and manoeuvres live in this table alone
                 graph.add_node(row[end], kind=row[f"{end}_type"], label=row[end], source=row["source"])
+        relation = row["relation"]
+        if graph.has_edge(row["head"], row["tail"], relation):  # the same holds for another condition
+            relation = f"{relation} ({row['note']})"
         graph.add_edge(
-            row["head"], row["tail"], row["relation"], strength=row["evidence_strength"],
+            row["head"], row["tail"], relation, strength=row["evidence_strength"],
             quantity=row["quantity"], source=row["source"], verified=row["verified"], note=row["note"],
         )  # fmt: skip
 

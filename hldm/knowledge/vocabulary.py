@@ -169,7 +169,7 @@ def _patient() -> list[tuple[str, str, Any]]:
 
     return [
         (rf"\b({NUMBER})[\s-]*{UNIT}[\s/.-]*o(?:ld)?\b\.?", "age", _age),
-        (rf"\b(?:aged?|of)[:\s]+(?:about )?({NUMBER})[\s-]*{UNIT}?\b", "age", _age),
+        (rf"\baged?[:\s]+(?:about )?({NUMBER})[\s-]*{UNIT}?\b", "age", _age),
         (rf"\b({NUMBER})[\s-]*(years?|yrs?|months?|mos?|weeks?|days?|y)(?=\b|[MF]\b)", "age", _age),
         (r"age group:? (neonate|infant|child|adolescent|young adult)", "age_class",
          lambda m: AgeGroup(m.group(1).capitalize())),
