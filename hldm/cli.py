@@ -89,8 +89,12 @@ def _generate(options) -> None:
     from hldm.knowledge import read_prompt
 
     reading = read_prompt(options.prompt)
-    for title in ("understood", "unknown", "problems"):
-        print(f"{title + ':':<12}{'; '.join(map(str, getattr(reading, title))) or 'nothing'}")
+    for title, words in {
+        "understood": [fact.text for fact in reading.understood],
+        "unknown": reading.unknown,
+        "problems": reading.problems,
+    }.items():
+        print(f"{title + ':':<12}{'; '.join(words) or 'nothing'}")
     sound = Synthesizer.from_pretrained()(options.prompt, seed=options.seed)
     sound.save(options.output)
     print(f"{len(sound.waveform) / sound.sampling_rate:.2f} s at {sound.sampling_rate} Hz: {options.output}")
