@@ -84,7 +84,7 @@ class HeartSound:
         """A player for a notebook; options as of `hldm.show.player`."""
         from hldm.show import player
 
-        return player(self, **options)
+        return player(self, **{"title": f"Generated, seed {self.seed}", **options})
 
     def compare(self, other: HeartSound, **options):
         """Two players side by side for a notebook; options as of `hldm.show.compare`."""
@@ -131,13 +131,17 @@ class Synthesizer:
         self.process = GaussianDiffusion(unet.config.diffusion)
 
     @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> Synthesizer:
+    def from_pretrained(
+        cls, folder: str | os.PathLike | None = None, device: str | torch.device = "cpu"
+    ) -> Synthesizer:
         """The model of a weights folder; default: `HLDM_WEIGHTS`, or the shipped one. Needs no network."""
-        return cls(
-            MultiScaleVAE.from_pretrained(folder),
-            StructuredUNet.from_pretrained(folder),
-            ConditionEncoder.from_pretrained(folder),
-        )
+        parts = (MultiScaleVAE, StructuredUNet, ConditionEncoder)
+        return cls(*(part.from_pretrained(folder).to(device) for part in parts))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.vae.latent_mean.device
 
     def __call__(
         self,
@@ -244,20 +248,20 @@ class Synthesizer:
         shape = (self.unet.config.latent_channels, len(grids[0].position))
         noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
         features = [self.condition.features([record], seed) for record, seed in zip(records, seeds, strict=True)]
-        c = self.condition({name: torch.cat([f[name] for f in features]) for name in features[0]})
+        c = self.condition({name: torch.cat([f[name] for f in features]).to(self.device) for name in features[0]})
         null = self.condition.null(len(records))
         weights = self.unet.subspace_weights(c.vector)
         z = self.process.sample(
-            self.unet, noise, (c.vector, c.tokens), (null.vector, null.tokens),
-            torch.stack([grid.position for grid in grids]),
+            self.unet, noise.to(self.device), (c.vector, c.tokens), (null.vector, null.tokens),
+            torch.stack([grid.position for grid in grids]).to(self.device),
             weights=weights, guidance_scale=guidance_scale, num_inference_steps=num_inference_steps,
         )  # fmt: skip
-        return z, weights
+        return z.cpu(), weights.cpu()
 
     @torch.inference_mode()
     def _finish(self, z, asked, records, grids, weights, seeds, duration) -> list[HeartSound]:
         """Decode latents, give them a phase, and pack them."""
-        log_mels = self.vae.decode(self.vae.unstandardise(z))
+        log_mels = self.vae.decode(self.vae.unstandardise(z.to(self.device))).cpu()
         samples = round((duration or self.audio.clip_seconds) * self.audio.sampling_rate)
         sounds = []
         for i, seed in enumerate(seeds):

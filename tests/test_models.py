@@ -157,7 +157,7 @@ def test_subspace_weights_learn_what_the_condition_is_worth():
     torch.testing.assert_close(found.mean(1), torch.ones(2))
     # Error ratio 3 in one of four: weights 3/1.5 and 1/1.5.
     assert found[0, 2] == pytest.approx(2.0, abs=0.4)
-    assert found[1, 2] == pytest.approx(1.0, abs=0.15)
+    assert found[1, 2] == pytest.approx(1.0, abs=0.25)
 
 
 def test_noising_is_the_formula_and_the_end_is_pure_noise():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,10 @@ class Batch:
     states: Tensor
     heart_rate: Tensor
     murmur: Tensor
+
+    def to(self, device: str | torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(*(getattr(self, f.name).to(device) for f in dataclasses.fields(self)))
 
 
 def murmur_label(record: ClinicalRecord) -> float:

@@ -32,6 +32,7 @@ def train_diffusion(
     batch_size: int = 48,
     hop_seconds: float = 1.28,
     learning_rate: float | None = None,
+    device: str | torch.device = "cpu",
     seed: int = 0,
     start_from: str | os.PathLike | None = None,
 ) -> tuple[StructuredUNet, ConditionEncoder, list[dict[str, float]]]:
@@ -48,9 +49,10 @@ def train_diffusion(
     """
     clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=hop_seconds)
     batches = ClipBatches(clips, batch_size)
-    latents = vae.standardise(encode_clips(vae, clips))
+    latents = vae.standardise(encode_clips(vae, clips)).to(device)
     records = [clips[i].record for i in range(len(clips))]
     positions = torch.stack([clips[i].beat_position for i in range(len(clips))])[:, :: vae.config.downsampling]
+    positions = positions.to(device)
     wordings = [ConditionEncoder(condition_config).features(records, seed=k * len(records)) for k in range(2)]
     chances = rare_class_weights(records) if stage == 3 else torch.ones(len(records))
 
@@ -60,17 +62,17 @@ def train_diffusion(
     else:
         unet, condition = StructuredUNet.from_pretrained(start_from), ConditionEncoder.from_pretrained(start_from)
     process = GaussianDiffusion(unet.config.diffusion)
-    now = nn.ModuleDict({"unet": unet, "condition": condition}).train()
+    now = nn.ModuleDict({"unet": unet, "condition": condition}).train().to(device)
     ema = AveragedModel(now, multi_avg_fn=_ema(process.config)).requires_grad_(False)
 
     def step_loss(step: int, generator: torch.Generator):
         chosen = torch.multinomial(chances, batch_size, replacement=True, generator=generator)
         wording = wordings[step % len(wordings)]
         z = latents[chosen]
-        t = torch.randint(process.config.train_steps, (batch_size,), generator=generator)
-        noise = torch.randn(z.shape, generator=generator)
-        drop = torch.rand(batch_size, generator=generator) < process.config.condition_dropout
-        features = {name: value[chosen] for name, value in wording.items()}
+        t = torch.randint(process.config.train_steps, (batch_size,), generator=generator).to(device)
+        noise = torch.randn(z.shape, generator=generator).to(device)
+        drop = (torch.rand(batch_size, generator=generator) < process.config.condition_dropout).to(device)
+        features = {name: value[chosen].to(device) for name, value in wording.items()}
         c = condition(features, drop)
         prediction = unet(process.q_sample(z, noise, t), t, c.vector, c.tokens, positions[chosen])
         errors = process.errors(prediction, process.target(z, noise, t))
@@ -87,7 +89,7 @@ def train_diffusion(
         folder=Path(folder) / f"diffusion{stage}", learning_rate=rate, seed=seed + stage,
         after_step=lambda _: ema.update_parameters(now),
     )  # fmt: skip
-    unet, condition = ema.module["unet"].eval(), ema.module["condition"].eval()
+    unet, condition = ema.module["unet"].eval().cpu(), ema.module["condition"].eval().cpu()
     save_weights(Path(folder) / "unet.safetensors", unet.state_dict(), unet.config)
     save_weights(Path(folder) / "condition.safetensors", condition.state_dict(), condition.config)
     return unet, condition, log

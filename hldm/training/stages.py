@@ -6,6 +6,8 @@ import dataclasses
 import os
 from pathlib import Path
 
+import torch
+
 from hldm.config import PROFILES, STAGES, Profile, weights_folder
 
 
@@ -15,6 +17,7 @@ def train(
     profile: str | Profile = "laptop",
     epochs: int | None = None,
     runs: str | os.PathLike = "runs",
+    device: str | None = None,
     seed: int = 0,
 ) -> list[dict[str, float]]:
     """Run or resume one stage; weights go to `runs`, which `HLDM_WEIGHTS` may then name.
@@ -27,6 +30,8 @@ def train(
     profile : str or Profile
     epochs : int, optional
         Instead of the profile's.
+    device : str, optional
+        Default: the GPU where there is one.
 
     Returns
     -------
@@ -38,8 +43,9 @@ def train(
     profile = PROFILES[profile] if isinstance(profile, str) else profile
     if epochs is not None:
         profile = dataclasses.replace(profile, epochs=(epochs,) * len(profile.epochs))
-    runs = Path(runs)
-    return globals()[f"_{stage}"](profile, runs, seed)
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return globals()[f"_{stage}"](profile, Path(runs), device, seed)
 
 
 def _built(runs: Path, name: str) -> Path:
@@ -47,23 +53,24 @@ def _built(runs: Path, name: str) -> Path:
     return runs if (runs / name).is_file() else weights_folder()
 
 
-def _vae(profile: Profile, runs: Path, seed: int) -> list[dict[str, float]]:
+def _vae(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
     from hldm.training.vae import train_vae
 
-    return train_vae(profile, runs, seed=seed)[1]
+    return train_vae(profile, runs, device=device, seed=seed)[1]
 
 
-def _diffusion(profile: Profile, runs: Path, seed: int) -> list[dict[str, float]]:
+def _diffusion(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
     from hldm.models import MultiScaleVAE
     from hldm.training.diffusion import train_diffusion
 
     vae = MultiScaleVAE.from_pretrained(_built(runs, "vae.safetensors"))
-    return train_diffusion(profile, runs, vae, seed=seed)[-1]
+    return train_diffusion(profile, runs, vae, device=device, seed=seed)[-1]
 
 
-def _finetune(profile: Profile, runs: Path, seed: int) -> list[dict[str, float]]:
+def _finetune(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
     from hldm.models import MultiScaleVAE
     from hldm.training.diffusion import train_diffusion
 
     vae = MultiScaleVAE.from_pretrained(_built(runs, "vae.safetensors"))
-    return train_diffusion(profile, runs, vae, stage=3, start_from=_built(runs, "unet.safetensors"), seed=seed)[-1]
+    start = _built(runs, "unet.safetensors")
+    return train_diffusion(profile, runs, vae, stage=3, start_from=start, device=device, seed=seed)[-1]

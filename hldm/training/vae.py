@@ -24,6 +24,7 @@ def train_vae(
     batch_size: int = 32,
     hop_seconds: float = 1.28,
     learning_rate: float = 1e-3,
+    device: str | torch.device = "cpu",
     seed: int = 0,
 ) -> tuple[MultiScaleVAE, list[dict[str, float]], dict[str, float]]:
     """Train, then write ``vae.safetensors`` into `folder`.
@@ -43,10 +44,10 @@ def train_vae(
     clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=hop_seconds)
     batches = ClipBatches(clips, batch_size)
     torch.manual_seed(seed)
-    vae = MultiScaleVAE(config)
+    vae = MultiScaleVAE(config).to(device)
 
     def step_loss(step: int, generator: torch.Generator):
-        batch = batches.batch(batches.draw(generator))
+        batch = batches.batch(batches.draw(generator)).to(device)
         posterior = vae.encode(batch.log_mel)
         z = posterior.sample(generator)
         l1 = (vae.decode(z) - batch.log_mel).abs().mean() / config.scale_db
@@ -62,7 +63,7 @@ def train_vae(
 
     steps = batches.steps(profile.epochs[0], profile)
     log = fit(vae, step_loss, steps, folder=Path(folder) / "vae", learning_rate=learning_rate, seed=seed)
-    vae.eval()
+    vae.eval().cpu()
     set_latent_statistics(vae, clips)
     scores = score_vae(vae, ClipDataset(open_corpus("val", profile.max_patients)))
     save_weights(Path(folder) / "vae.safetensors", vae.state_dict(), config)
