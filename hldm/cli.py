@@ -95,7 +95,9 @@ def _generate(options) -> None:
         "problems": reading.problems,
     }.items():
         print(f"{title + ':':<12}{'; '.join(words) or 'nothing'}")
-    sound = Synthesizer.from_pretrained()(options.prompt, seed=options.seed)
+    if reading.problems:
+        raise DataError("a prompt without problems", field="PROMPT", value=options.prompt)
+    sound = Synthesizer.from_pretrained()(reading.record, seed=options.seed)
     sound.save(options.output)
     print(f"{len(sound.waveform) / sound.sampling_rate:.2f} s at {sound.sampling_rate} Hz: {options.output}")
 
