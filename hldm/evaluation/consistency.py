@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.metrics import recall_score
 
 from hldm.data.records import ClinicalRecord
 from hldm.evaluation.measurers import Judgement
@@ -13,9 +14,11 @@ from hldm.training.judge import attributes_of
 
 
 def balanced_accuracy(asked: Sequence[str], heard: Sequence[str]) -> float:
-    """Mean over the values asked for of how often they were heard; 1 / values is chance. NaN without a value."""
-    asked, heard = np.asarray(asked), np.asarray(heard)
-    return float(np.mean([np.mean(heard[asked == value] == value) for value in np.unique(asked)] or [np.nan]))
+    """Mean over the values asked for of how often they were heard; 1 / values is chance. NaN for nothing asked."""
+    if not len(asked):
+        return float("nan")
+    # scikit-learn's own balanced accuracy warns of values that are heard and never asked for.
+    return float(recall_score(asked, heard, labels=np.unique(asked), average="macro"))
 
 
 def condition_fidelity(records: Sequence[ClinicalRecord], judgement: Judgement, attribute: str) -> float:

@@ -157,7 +157,7 @@ def two_sample_auc(x: Sample, real: Sample, folds: int = 5, seed: int = 0) -> fl
     """Classifier two-sample test (Lopez-Paz and Oquab 2017): how well a linear classifier tells the sets apart.
 
     0.5 means not at all, 1 always. The mean over folds of the area under the curve; no patient stands on both
-    sides of a fold.
+    sides of a fold. NaN where a side has but one patient. Folds are fewer where patients are.
 
     Parameters
     ----------
@@ -168,10 +168,13 @@ def two_sample_auc(x: Sample, real: Sample, folds: int = 5, seed: int = 0) -> fl
     labels = np.repeat([0, 1], [len(x), len(real)])
     # Group names of the two sides are kept apart, or row 3 of one would count as patient 3 of the other.
     groups = np.array([f"x {g}" for g in x.groups] + [f"real {g}" for g in real.groups])
+    folds = min(folds, *(len(np.unique(sample.groups)) for sample in (x, real)))
+    if folds < 2:
+        return float("nan")
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
     scores = []
     for train, held in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(values, labels, groups):
         if len(set(labels[held])) == 2:
             model.fit(values[train], labels[train])
             scores.append(roc_auc_score(labels[held], model.decision_function(values[held])))
-    return float(np.mean(scores))
+    return float(np.mean(scores)) if scores else float("nan")

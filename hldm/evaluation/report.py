@@ -22,6 +22,9 @@ from hldm.evaluation.resampling import Estimate, Sample, floor, interval
 from hldm.models.judge import ATTRIBUTES
 from hldm.training.judge import attributes_of
 
+#: Sounds on each side, below which a set distance says nothing.
+FEWEST = 10
+
 
 class Sound(Protocol):
     """What can be evaluated: a generated heart sound as well as a `Recording`."""
@@ -112,7 +115,8 @@ class _Measured:
         self.cycles = [judge.cycles(states) for states in self.judgement.state_probabilities]
         self.heart_rate = np.array([estimate_heart_rate(w, rate) for w in waveforms])
         self.centroid = np.array([spectral_centroid(w, rate) for w in waveforms])
-        self.plausible = np.array([is_plausible(*row) for row in zip(waveforms, self.heart_rate, self.cycles)])  # noqa: B905
+        measured = zip(waveforms, self.heart_rate, self.cycles, strict=True)
+        self.plausible = np.array([is_plausible(*row) for row in measured])
         beats = [self._beats(w, rate, c) for w, c in zip(waveforms, self.cycles, strict=True)]
         self.systole, self.diastole, self.s1_to_s2 = np.array(beats).reshape(-1, 3).T
 
@@ -124,8 +128,10 @@ class _Measured:
         onset = np.median(cycles, axis=0)
         return 1e3 * (onset[2] - onset[0]), 1e3 * (onset[4] - onset[2]), state_levels(waveform, rate, cycles).s1_to_s2
 
-    def sample(self, values) -> Sample:
-        return Sample.of(values, self.groups)
+    def sample(self, values: np.ndarray) -> Sample:
+        """Values with their patients, less the sounds that gave none."""
+        known = np.isfinite(values.reshape(len(values), -1)).all(1)
+        return Sample.of(values[known], np.array(self.groups)[known])
 
     def answers(self, attribute: str) -> Sample:
         """Rows (asked, heard) as class indices, of the sounds whose record says something."""
@@ -183,17 +189,20 @@ def evaluate(
         raise ValueError(f"sounds at {sorted(other)} Hz, expected {rate} Hz: resample them")
     samples = min((len(sound.waveform) for sound in sounds), default=0)
     clips = [clip for recording in reference for clip in clips_of(recording, samples / rate)] if samples else []
-    if len(sounds) < 10 or len(clips) < 20:
-        raise ValueError(f"{len(sounds)} sounds and {len(clips)} real clips, expected at least 10 and 20")
+    if len(sounds) < FEWEST or len(clips) < 2 * FEWEST:
+        found = f"{len(sounds)} sounds and {len(clips)} real clips"
+        raise ValueError(f"{found}, expected at least {FEWEST} and {2 * FEWEST}")
     made, real = _Measured([_cut(sound, samples) for sound in sounds], judge), _Measured(clips, judge)
     by_judge = f"{judge.name} {judge.hash[:8]}".strip()
     row = partial(Row, data=f"{data}, {len(set(real.groups))} patients")
     rng = np.random.default_rng(seed)
-    n = min(len(sounds), len(clips) // 2)
 
-    def distance(metric: str, better: str, statistic: Callable, measure: Callable, by: str) -> Row:
-        """A comparison of two sets of equal size, with its floor."""
+    def distance(metric: str, better: str, statistic: Callable, measure: Callable, by: str) -> Row | None:
+        """A comparison of two sets of equal size, with its floor; None where too few sounds could be measured."""
         ours, theirs = made.sample(measure(made)), real.sample(measure(real))
+        n = min(len(ours), len(theirs) // 2)
+        if n < FEWEST:
+            return None
         pair = ours.at_most(n, rng), theirs.at_most(n, rng)
         spread = interval(statistic, *pair, repeats=repeats, seed=seed)
         return row(metric, better, spread, floor(statistic, theirs, n=n, seed=seed), by)
@@ -201,7 +210,7 @@ def evaluate(
     def score(metric: str, better: str, statistic: Callable, measure: Callable, by: str) -> Row | None:
         """A figure of one set, with the same figure of the real one; None where no record says anything."""
         pair = measure(made), measure(real)
-        if min(map(len, pair)) < 2:
+        if min(len(np.unique(side.groups)) for side in pair) < 2:
             return None
         return row(metric, better, *(interval(statistic, s, repeats=repeats, seed=seed) for s in pair), by)
 
@@ -247,7 +256,7 @@ def _embedded(statistic: Callable) -> Callable[[Sample, Sample], float]:
 
 
 def _wasserstein(x: Sample, real: Sample) -> float:
-    return wasserstein_distance(x.values[~np.isnan(x.values)], real.values[~np.isnan(real.values)])
+    return wasserstein_distance(x.values, real.values)
 
 
 def _accuracy(answers: Sample) -> float:
