@@ -53,4 +53,5 @@ $(INSTALLED): requirements.txt pyproject.toml
 	test -x $(PYTHON) || { echo "No Python 3.11 to 3.13 with venv found among: $(PYTHONS)" >&2; exit 1; }
 	$(PYTHON) -m pip install --quiet --requirement requirements.txt
 	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(PYTHON) -m hldm.book fetch # the site's scripts, into the cache
 	touch $@

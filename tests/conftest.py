@@ -1,9 +1,14 @@
 """What several tests share: the real corpus where there is one, and the simulated one."""
 
+import hypothesis
 import pytest
 
 from hldm import config
 from hldm.data import CircorCorpus
+
+# A busy machine is no failure: the first example may wait for an import.
+hypothesis.settings.register_profile("hldm", deadline=None)
+hypothesis.settings.load_profile("hldm")
 
 
 @pytest.fixture(scope="session")

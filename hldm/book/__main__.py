@@ -12,11 +12,11 @@ from hldm.config import PROFILES
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Build the book, check its links, or serve it; the exit status is 0 when all is well."""
+    """Fetch the site's scripts, build the book, check or serve it; the exit status is 0 when all is well."""
     from hldm.book.site import ROOT
 
     parser = argparse.ArgumentParser(prog="python -m hldm.book", description=main.__doc__)
-    parser.add_argument("task", choices=["build", "render", "links", "check", "serve"])
+    parser.add_argument("task", choices=sorted(TASKS))
     parser.add_argument("--profile", choices=sorted(PROFILES), default="smoke")
     parser.add_argument("--output", type=Path, default=ROOT, help="folder that holds _build")
     parser.add_argument("--port", type=int, default=8000)
@@ -25,24 +25,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _build(options) -> int:
-    from hldm.book import ChapterError, build
+    from hldm.book import build
 
     try:
         print("site:", build(options.output, profile=options.profile) / "book/intro.html")
-    except (ChapterError, RuntimeError) as error:
+    except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _render(options) -> int:
-    from hldm.book import render
+def _fetch(options) -> int:
+    from hldm.book.vendor import fetch_archives
 
-    try:
-        print("site:", render(options.output) / "book/intro.html")
-    except RuntimeError as error:
-        print(error, file=sys.stderr)
-        return 1
+    fetch_archives()
     return 0
 
 
@@ -79,7 +75,7 @@ def _report(problems: list, what: str) -> int:
     return bool(problems)
 
 
-TASKS = {"build": _build, "render": _render, "links": _links, "check": _check, "serve": _serve}
+TASKS = {"build": _build, "check": _check, "fetch": _fetch, "links": _links, "serve": _serve}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,13 +1,14 @@
 // Runs inside a page: waits until everything is drawn, then reports what a reader would miss.
-// Arguments: the number of cell outputs expected (or null), and the callback of the browser's driver.
-const [expectedOutputs, done] = arguments;
+// Arguments: the number of cell outputs expected (or null), how many seconds to wait for a thing to be drawn, and the
+// callback of the browser's driver.
+const [expectedOutputs, patience, done] = arguments;
 const problems = [];
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const visible = (element) => element.getBoundingClientRect().height > 0;
 const name = (element) => element.outerHTML.slice(0, 120).replace(/\s+/g, " ");
 
-const until = async (condition, seconds = 10) => {
+const until = async (condition, seconds = patience) => {
   for (const end = performance.now() + 1000 * seconds; performance.now() < end; await pause(50))
     if (condition()) return true;
   return Boolean(condition());
@@ -69,7 +70,7 @@ const checkSound = async (audio, label) => {
   if (audio.error || !ready) return problems.push(`sound: cannot be decoded (${audio.error?.message}): ${label}`);
   audio.muted = true;
   const refused = await audio.play().then(() => null, (error) => error);
-  if (refused || !(await until(() => audio.currentTime > 0.02 || audio.ended, 5)))
+  if (refused || !(await until(() => audio.currentTime > 0.02 || audio.ended)))
     problems.push(`sound: does not play (${refused}): ${label}`);
   audio.pause();
   audio.currentTime = 0;

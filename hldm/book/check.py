@@ -66,6 +66,7 @@ def check_site(
     executed: Path | None = None,
     views: Sequence[View] = (DESKTOP, PHONE),
     pictures: Path | None = None,
+    patience: float = 10,
 ) -> list[Problem]:
     """Open every page of a site in every view.
 
@@ -78,6 +79,8 @@ def check_site(
     views : sequence of View
     pictures : Path, optional
         Folder for a full-length screenshot of every page and view.
+    patience : float
+        Seconds to wait for each figure, formula, widget or sound before it counts as missing.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def check_site(
         for view in views:
             _look(driver, view)
             for page in pages:
-                found = _check_page(driver, f"{address}/{page}", _expected_outputs(executed, page))
+                found = _check_page(driver, f"{address}/{page}", _expected_outputs(executed, page), patience)
                 problems += [Problem(page, view, what) for what in found]
                 if pictures:
                     name = f"{page.removesuffix('.html').replace('/', '-')}-{view.width}-{view.scheme}.png"
@@ -104,11 +107,11 @@ def check_site(
     return problems
 
 
-def _check_page(driver, url: str, outputs: int | None) -> list[str]:
+def _check_page(driver, url: str, outputs: int | None, patience: float) -> list[str]:
     driver.get_log("performance"), driver.get_log("browser")  # what the page before left
     driver.get(url)
     script = files("hldm.book").joinpath("check.js").read_text(encoding="utf-8")
-    found = driver.execute_async_script(script, outputs)
+    found = driver.execute_async_script(script, outputs, patience)
     found += [f"console: {entry['message']}" for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
     return found + list(_failed_requests(driver.get_log("performance"), url))
 

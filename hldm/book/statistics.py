@@ -54,7 +54,7 @@ def statistics_page(runs: list[Run], profile: str) -> str:
     chapters.append(["**together**", total, highest])
     return PAGE.format(
         chapters=_table(["Chapter", "Time (s)", "Peak memory (GB)"], chapters),
-        machine=_table(["", ""], [*_machine(), *_data(profile)]),
+        machine=_table(["Item", "Value"], [*_machine(), *_data(profile)]),
         versions=_table(["Package", "Version"], [[name, version(name)] for name in SHOWN_VERSIONS]),
     )
 

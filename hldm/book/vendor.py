@@ -66,6 +66,18 @@ PACKAGES = (
 )
 
 
+def fetch_archives() -> None:
+    """Fill the cache, so that later builds need no network.
+
+    Raises
+    ------
+    RuntimeError
+        If a package cannot be fetched, or its archive is not the one that was pinned.
+    """
+    for package in PACKAGES:
+        _archive(package)
+
+
 def fetch_assets(target: Path) -> None:
     """Put every script and font of the site below `target`.
 

@@ -1,0 +1,237 @@
+"""The book executes, renders without a warning, and works in a browser with the network cut."""
+
+import io
+import shutil
+import tarfile
+import tomllib
+from dataclasses import replace
+
+import nbformat
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from hldm.book import ChapterError, broken_links, build, check_site, execute, find_browser, vendor
+from hldm.book.check import DESKTOP
+from hldm.book.site import ROOT, render
+
+CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+needs_browser = pytest.mark.skipif(find_browser() is None, reason="no chromium with chromedriver on this machine")
+
+
+@pytest.fixture(scope="session")
+def output(tmp_path_factory):
+    """The whole book, executed at `smoke` and rendered; once for all tests."""
+    folder = tmp_path_factory.mktemp("book")
+    build(folder, profile="smoke")
+    return folder / "_build"
+
+
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+def tags(cell):
+    return set(cell.metadata.get("tags", []))
+
+
+def write_notebook(path, *sources, output=None):
+    cells = [nbformat.v4.new_code_cell('profile = "smoke"', metadata={"tags": ["parameters"]})]
+    cells += [nbformat.v4.new_code_cell(source) for source in sources]
+    if output:
+        cells[-1].outputs = [nbformat.v4.new_output("display_data", data=output)]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+# The sources
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_comes_clean_with_parameters_and_an_install_cell_for_colab_only(path):
+    cells = [cell for cell in notebook(path).cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in cells)
+    assert [cell.source.strip() for cell in cells if "parameters" in tags(cell)] == ['profile = "smoke"']
+    [install] = [cell for cell in cells if "install" in tags(cell)]
+    assert "remove-cell" in tags(install)
+    guard = install.source.index('if "google.colab" in sys.modules')
+    assert all(install.source.index(word) > guard for word in ("clone", "pip install"))
+    assert "torch" not in install.source
+
+
+def test_the_repository_stands_in_one_place():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    url = project["urls"]["Repository"]
+    assert config["repository"]["url"] == url
+    for path in CHAPTERS:
+        assert all(url in cell.source for cell in notebook(path).cells if "install" in tags(cell))
+
+
+# The execution
+
+
+def test_every_chapter_is_executed_to_its_end(output):
+    for path in CHAPTERS:
+        cells = [cell for cell in notebook(output / "book" / path.name).cells if cell.cell_type == "code"]
+        assert all(cell.execution_count for cell in cells if cell.source.strip())
+
+
+def test_what_the_execution_added_is_hidden_or_gone(output):
+    for path in CHAPTERS:
+        executed = notebook(output / "book" / path.name)
+        [injected] = [cell for cell in executed.cells if "injected-parameters" in tags(cell)]
+        assert "remove-input" in tags(injected)
+        assert "papermill" not in executed.metadata
+        assert not any("papermill" in cell.metadata for cell in executed.cells)
+        assert "was executed with the profile `smoke`" in executed.cells[-1].source
+
+
+def test_the_statistics_name_every_chapter_and_what_it_cost(output):
+    page = (output / "book" / "statistics.md").read_text()
+    rows = {line.split("|")[1].strip(): line.split("|")[2:4] for line in page.splitlines() if "ipynb" in line}
+    assert set(rows) == {f"[](./{path.name})" for path in CHAPTERS}
+    for seconds, memory in rows.values():
+        assert 0 < float(seconds) < 600
+        assert 0.05 < float(memory) < 16
+    assert "torch" in page
+
+
+def test_memory_counts_what_a_chapter_used(tmp_path):
+    small = execute(write_notebook(tmp_path / "small.ipynb", "1"), tmp_path / "out.ipynb")
+    filling = "block = bytearray(b'x' * 300_000_000)\nimport time; time.sleep(1)"
+    large = execute(write_notebook(tmp_path / "large.ipynb", filling), tmp_path / "out.ipynb")
+    assert large.peak_bytes - small.peak_bytes == pytest.approx(300e6, rel=0.1)
+    assert large.seconds > 1
+
+
+def test_a_chapter_that_fails_is_named_with_its_traceback(tmp_path):
+    path = write_notebook(tmp_path / "broken.ipynb", "1", "numbers = []\nnumbers[7]")
+    with pytest.raises(ChapterError, match=r"(?s)broken\.ipynb: cell 4 failed.*numbers\[7\].*IndexError"):
+        execute(path, tmp_path / "out.ipynb")
+
+
+def test_a_chapter_gets_its_profile(tmp_path):
+    path = write_notebook(tmp_path / "one.ipynb", "assert profile == 'laptop'")
+    execute(path, tmp_path / "out.ipynb", profile="laptop")
+
+
+# The site
+
+
+def test_every_chapter_opens_in_colab(output):
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    address = config["repository"]["url"].removeprefix("https://")
+    for path in CHAPTERS:
+        page = (output / "html" / "book" / f"{path.stem}.html").read_text()
+        assert f"https://colab.research.google.com/{address.replace('.com', '')}/blob/main/book/{path.name}" in page
+
+
+def test_links_inside_the_site_lead_somewhere(output):
+    assert broken_links(output / "html") == []
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path):
+    (tmp_path / "b.html").write_text('<h1 id="top-of-b">b</h1>')
+    links = ["b.html#top-of-b", "#here", "https://example.org/x", "missing.html", "b.html#nowhere", "../b.html"]
+    anchors = "".join(f'<a href="{link}">x</a>' for link in links)
+    (tmp_path / "a.html").write_text(f'<p id="here">{anchors}</p>')
+    assert broken_links(tmp_path) == ["a.html: ../b.html", "a.html: b.html#nowhere", "a.html: missing.html"]
+
+
+def test_a_figure_that_would_be_missing_fails_the_build(output, tmp_path):
+    shutil.copytree(output, tmp_path / "_build", ignore=shutil.ignore_patterns("html", ".doctrees"))
+    plotly_only = {"application/vnd.plotly.v1+json": {"data": [], "layout": {}}}
+    write_notebook(tmp_path / "_build" / "book" / CHAPTERS[0].name, "figure", output=plotly_only)
+    with pytest.raises(RuntimeError, match="unknown output mime type"):
+        render(tmp_path)
+
+
+def test_an_archive_that_is_not_the_pinned_one_is_refused(tmp_path, monkeypatch):
+    def fetch_something_else(*_, cwd):
+        with tarfile.open(f"{cwd}/x.tgz", "w:gz") as archive:
+            archive.addfile(tarfile.TarInfo("package/es5/x.js"), io.BytesIO())
+
+    monkeypatch.setenv("HLDM_CACHE", str(tmp_path))
+    monkeypatch.setattr(vendor, "_npm", fetch_something_else)
+    with pytest.raises(RuntimeError, match=r"mathjax 3.2.2: SHA-512 .* expected Bt\+SSVU8"):
+        vendor.fetch_archives()
+    assert not list(tmp_path.rglob("*.tgz"))
+
+
+@needs_browser
+def test_every_page_works_in_a_browser_with_the_network_cut(output):
+    problems = check_site(output / "html", executed=output / "book")
+    assert not problems, "\n".join(map(str, problems))
+
+
+# The check of the site finds what it is there to find
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+BROKEN = {
+    "image-without-words": ('<img src="pixel.png">', "image: no alternative text"),
+    "image-missing": ('<img src="none.png" alt="none">', "image: not drawn"),
+    "request-404": ('<script src="none.js"></script>', "none.js answered 404"),
+    "request-outside": (
+        '<link rel="stylesheet" href="https://example.org/x.css">',
+        "example.org/x.css leaves the site",
+    ),
+    "console-error": ("<script>undefined.x</script>", "console: "),
+    "sound-slow": ('<audio aria-label="slow" src="slow.wav"></audio>', "sound: cannot be decoded"),
+    "sound-unlabelled": ('<audio src="good.wav"></audio>', "sound: no label"),
+    "sound-choice": ('<label><input data-src="slow.wav"> higher</label>', "sound: cannot be decoded"),
+    "figure-undrawn": ('<div class="hldm-plotly" aria-label="a line"></div>', "figure: not drawn"),
+    "figure-without-words": ('<div class="hldm-plotly"></div>', "figure: no alternative text"),
+    "widget-undrawn": (f'<div><script type="{WIDGET}">{{}}</script></div>', "widget: not drawn"),
+    "formula-raw": (r'<span class="math">\(x^2\)</span>', "formula: not set"),
+    "output-empty": ('<div class="cell_output"></div>', "output: invisible"),
+    "text-faint": (
+        '<div class="hldm-player" style="background: #333"><figcaption style="color: #444">x</figcaption></div>',
+        "contrast: ",
+    ),
+    "page-wide": ('<main><p style="width: 3000px">wide</p></main>', "width: "),
+}
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """One page for each thing that can be wrong, and one where nothing is."""
+    if find_browser() is None:
+        pytest.skip("no chromium with chromedriver on this machine")
+    site = tmp_path_factory.mktemp("broken")
+    frame = '<!doctype html><meta charset="utf-8"><link rel="icon" href="pixel.png"><body>{}</body>'
+    sound = np.sin(np.arange(4000) / 10) / 2
+    soundfile.write(site / "slow.wav", sound, 2000)
+    soundfile.write(site / "good.wav", sound, 4000)
+    from matplotlib.image import imsave
+
+    imsave(site / "pixel.png", np.zeros((1, 1)))
+    for name, (body, _) in BROKEN.items():
+        (site / f"{name}.html").write_text(frame.format(body))
+    good = '<img src="pixel.png" alt="a dot"><audio aria-label="tone" src="good.wav"></audio><h1>All is well</h1>'
+    (site / "good.html").write_text(frame.format(good))
+    problems = check_site(site, views=[DESKTOP, replace(DESKTOP, width=390)], patience=1)
+    return {page: [p.what for p in problems if p.page == f"{page}.html"] for page in [*BROKEN, "good"]}
+
+
+@pytest.mark.parametrize("page", BROKEN)
+def test_the_check_finds(broken, page):
+    assert any(BROKEN[page][1] in what for what in broken[page]), broken[page]
+
+
+def test_the_check_finds_nothing_where_all_is_well(broken):
+    assert broken["good"] == []
+
+
+def test_the_check_finds_an_output_that_is_not_on_the_page(tmp_path):
+    if find_browser() is None:
+        pytest.skip("no chromium with chromedriver on this machine")
+    site, executed = tmp_path / "html", tmp_path / "book"
+    site.mkdir(), executed.mkdir()
+    page = '<!doctype html><link rel="icon" href="data:,"><h1>No output</h1>'
+    (site / "one.html").write_text(page)
+    write_notebook(executed / "one.ipynb", "1", output={"text/plain": "1"})
+    [problem] = check_site(site, executed=executed, views=[DESKTOP])
+    assert problem.what == "outputs: 0 on the page, 1 in the executed notebook"
