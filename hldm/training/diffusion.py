@@ -15,7 +15,8 @@ from hldm.data.clips import ClipDataset
 from hldm.models.diffusion import GaussianDiffusion
 from hldm.models.unet import StructuredUNet
 from hldm.models.vae import MultiScaleVAE
-from hldm.training.corpus import ClipBatches, murmur_label, open_corpus
+from hldm.training.card import write_card
+from hldm.training.corpus import ClipBatches, corpus_name, murmur_label, open_corpus
 from hldm.training.loop import fit
 from hldm.training.vae import encode_clips
 from hldm.weights import save_weights
@@ -84,15 +85,57 @@ def train_diffusion(
 
     epochs = profile.epochs[stage - 1]
     rate = learning_rate or (5e-4 if stage == 2 else 5e-5)
+    steps = batches.steps(epochs, profile)
     log = fit(
-        nn.ModuleDict({"now": now, "ema": ema}), step_loss, batches.steps(epochs, profile),
+        nn.ModuleDict({"now": now, "ema": ema}), step_loss, steps,
         folder=Path(folder) / f"diffusion{stage}", learning_rate=rate, seed=seed + stage,
         after_step=lambda _: ema.update_parameters(now),
     )  # fmt: skip
     unet, condition = ema.module["unet"].eval().cpu(), ema.module["condition"].eval().cpu()
-    save_weights(Path(folder) / "unet.safetensors", unet.state_dict(), unet.config)
-    save_weights(Path(folder) / "condition.safetensors", condition.state_dict(), condition.config)
+    names = {
+        "unet": "Structured U-Net with Medical Attention (Eq. 4, 5).",
+        "condition": "Fusion of text and graph (Eq. 1).",
+    }
+    scores = score_denoiser(unet, condition, vae, profile)
+    for name, model in {"unet": unet, "condition": condition}.items():
+        path = Path(folder) / f"{name}.safetensors"
+        save_weights(path, model.state_dict(), model.config)
+        write_card(
+            path, what=names[name] + " Trained together with the other; the exponential moving average is kept.",
+            corpus=corpus_name(), scores=scores, scored_on=f"{corpus_name()}, val part",
+            training={"stage": stage, "updates": steps, "batch": batch_size, "clips": len(clips), "learning rate": rate,
+                      "seed": seed},
+        )  # fmt: skip
     return unet, condition, log
+
+
+@torch.no_grad()
+def score_denoiser(
+    unet: StructuredUNet, condition: ConditionEncoder, vae: MultiScaleVAE, profile: Profile, seed: int = 0
+) -> dict[str, float]:
+    """Errors on the val part, over noise levels drawn evenly, with the condition and without.
+
+    Returns
+    -------
+    dict
+        Mean squared error of the prediction for each subspace and case, and how many clips it was taken over.
+    """
+    clips = ClipDataset(open_corpus("val", profile.max_patients))
+    chosen = range(0, len(clips), -(-len(clips) // 256))
+    records = [clips[i].record for i in chosen]
+    positions = torch.stack([clips[i].beat_position for i in chosen])[:, :: vae.config.downsampling]
+    z = vae.standardise(torch.cat([vae.encode(clips[i].log_mel[None]).mean for i in chosen]))
+    process, generator = GaussianDiffusion(unet.config.diffusion), torch.Generator().manual_seed(seed)
+    t = torch.randint(process.config.train_steps, (len(z),), generator=generator)
+    noise = torch.randn(z.shape, generator=generator)
+    noisy, target = process.q_sample(z, noise, t), process.target(z, noise, t)
+    scores = {}
+    for case, c in {
+        "told": condition(condition.features(records, seed)), "not told": condition.null(len(z)),
+    }.items():  # fmt: skip
+        errors = process.errors(unet(noisy, t, c.vector, c.tokens, positions), target).mean(0)
+        scores |= {f"error of {name}, {case}": float(e) for name, e in zip(SUBSPACES, errors, strict=True)}
+    return scores | {"clips": len(z)}
 
 
 def rare_class_weights(records) -> Tensor:

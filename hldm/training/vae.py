@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 from hldm.config import Profile, VAEConfig
 from hldm.data.clips import ClipDataset
 from hldm.models.vae import MultiScaleVAE, correlation_penalty, split_subspaces
-from hldm.training.corpus import ClipBatches, open_corpus
+from hldm.training.card import write_card
+from hldm.training.corpus import ClipBatches, corpus_name, open_corpus
 from hldm.training.loop import fit
 from hldm.weights import save_weights
 
@@ -66,7 +67,14 @@ def train_vae(
     vae.eval().cpu()
     set_latent_statistics(vae, clips)
     scores = score_vae(vae, ClipDataset(open_corpus("val", profile.max_patients)))
-    save_weights(Path(folder) / "vae.safetensors", vae.state_dict(), config)
+    path = Path(folder) / "vae.safetensors"
+    save_weights(path, vae.state_dict(), config)
+    write_card(
+        path, what="Multi-scale VAE (Eq. 2, 3): log-mel to a latent of four named subspaces, and back.",
+        corpus=corpus_name(), scores=scores, scored_on=f"{corpus_name()}, val part",
+        training={"updates": steps, "batch": batch_size, "clips": len(clips), "learning rate": learning_rate,
+                  "seed": seed},
+    )  # fmt: skip
     return vae, log, scores
 
 

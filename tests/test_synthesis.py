@@ -1,0 +1,123 @@
+"""The shipped model: same seed, same sound; what is asked for is in the record; an edit moves only its subspace."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hldm import Synthesizer
+from hldm.config import SUBSPACES
+from hldm.data import ClinicalRecord, DataError, Location
+
+PROMPT = "An 8-year-old female with a grade II/VI systolic murmur"
+
+
+@pytest.fixture(scope="module")
+def synth():
+    return Synthesizer.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def base(synth):
+    return synth(PROMPT, seed=0)
+
+
+def test_a_sentence_becomes_a_sound(base):
+    assert base.waveform.shape == (20480,)
+    assert base.waveform.dtype == np.float32
+    assert base.sampling_rate == 4000
+    assert np.isfinite(base.waveform).all()
+    assert 0.005 < base.waveform.std() < 0.5
+    assert base.log_mel.shape == (64, 320)
+    assert {name: part.shape for name, part in base.latent.items()} == dict.fromkeys(SUBSPACES, (8, 80))
+
+
+def test_the_record_is_what_was_asked_and_no_field_is_left_open(base):
+    assert (base.asked.age_years, base.asked.sex, base.asked.systolic.grade) == (8, "Female", "II/VI")
+    assert base.asked.heart_rate is None
+    record = base.record
+    assert (record.age_years, record.sex, record.systolic.grade, record.murmur_here) == (8, "Female", "II/VI", True)
+    assert None not in (record.heart_rate, record.location, record.systolic.timing, record.systolic.pitch)
+
+
+def test_same_seed_same_bytes(synth, base, tmp_path):
+    synth(PROMPT, seed=0).save(tmp_path / "a.wav")
+    base.save(tmp_path / "b.wav")
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    assert not np.array_equal(synth(PROMPT, seed=1).waveform, base.waveform)
+
+
+def test_the_file_is_a_4_khz_wav_that_says_it_is_synthetic(base, tmp_path):
+    base.save(tmp_path / "a.wav")
+    with soundfile.SoundFile(tmp_path / "a.wav") as file:
+        assert (file.samplerate, file.channels, file.subtype, file.frames) == (4000, 1, "PCM_16", 20480)
+        assert "ynthetic" in file.comment
+        np.testing.assert_allclose(file.read(), np.clip(base.waveform, -1, 1), atol=1 / 32767)
+
+
+def test_a_batch_gives_what_single_calls_give(synth, base):
+    batch = synth.batch([PROMPT, "no murmur, HR 70"], seeds=[0, 5])
+    # The same computation in another shape of matrix product: equal up to rounding.
+    assert np.corrcoef(batch[0].waveform, base.waveform)[0, 1] > 0.99
+    assert batch[1].record.heart_rate == 70
+
+
+def test_the_beat_grid_has_the_heart_rate_asked_for(synth):
+    for rate in (60, 100, 150):
+        sound = synth(ClinicalRecord(murmur="Absent", heart_rate=rate), seed=rate, duration=10, num_inference_steps=2)
+        assert 60 / np.diff(sound.beats).mean() == pytest.approx(rate, rel=0.06)
+        assert sound.duration == 10
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.floats(1, 8), st.sampled_from(list(Location)[:4]), st.integers(0, 2**40))
+def test_any_length_site_and_seed(duration, location, seed):
+    synth = _shared()
+    record = ClinicalRecord(murmur="Absent", location=location, heart_rate=90)
+    sound = synth(record, seed=seed, duration=duration, num_inference_steps=2)
+    assert len(sound.waveform) == round(duration * 4000)
+    assert np.isfinite(sound.waveform).all()
+    assert sound.record.location == location
+
+
+def _shared(found=[]):  # noqa: B006 (loaded once, for hypothesis takes no fixture)
+    if not found:
+        found.append(Synthesizer.from_pretrained())
+    return found[0]
+
+
+def test_an_edit_of_the_murmur_keeps_the_rest(synth, base):
+    edited = synth.what_if(base, "grade III/VI systolic murmur")
+    assert edited.record == base.record.replace(systolic=dataclasses.replace(base.record.systolic, grade="III/VI"))
+    np.testing.assert_array_equal(edited.beats, base.beats)
+    for name in SUBSPACES:
+        assert torch.equal(edited.latent[name], base.latent[name]) == (name != "murmur")
+
+
+def test_an_edit_of_the_heart_rate_moves_the_beats(synth, base):
+    edited = synth.what_if(base, "heart rate 150")
+    assert edited.record == base.record.replace(heart_rate=150)
+    assert len(edited.beats) > len(base.beats) or base.record.heart_rate > 140
+    assert all(not torch.equal(edited.latent[name], base.latent[name]) for name in SUBSPACES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"prompt": "grade VII/VI systolic murmur"}, "VII"),
+        ({"prompt": PROMPT, "duration": 100}, "duration"),
+    ],
+)
+def test_what_can_not_be_made_is_refused_and_named(synth, arguments, named):
+    with pytest.raises(DataError, match=named):
+        synth(**arguments)
+
+
+def test_as_many_seeds_as_prompts(synth):
+    with pytest.raises(ValueError, match="1 seeds for 2 prompts"):
+        synth.batch(["no murmur"] * 2, seeds=[1])
+    assert synth.batch([]) == []

@@ -1,0 +1,109 @@
+"""Training resumes in the same bits after a kill, and each stage leaves weights that the next one reads."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from hldm.config import PROFILES, STAGES
+from hldm.data.records import ClinicalRecord, SystolicMurmur
+from hldm.training import fit, train
+from hldm.training.diffusion import rare_class_weights
+
+LOOP = """
+import sys, time, torch
+from torch import nn
+from hldm.training import fit
+folder, pause = sys.argv[1], float(sys.argv[2])
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
+def step_loss(step, generator):
+    time.sleep(pause)
+    x = torch.randn(8, 4, generator=generator)
+    return (net(x) - x.sum(1, keepdim=True)).square().mean(), {}
+fit(net, step_loss, 60, folder=folder, learning_rate=1e-2, warmup=5, seed=3, save_seconds=0, log_every=2)
+torch.save(net.state_dict(), folder + "/final.pt")
+"""
+
+
+def run_loop(folder, pause=0.0):
+    command = [sys.executable, "-c", textwrap.dedent(LOOP), str(folder), str(pause)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def test_a_killed_run_resumes_to_bit_identical_weights(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir(), killed.mkdir()
+    assert run_loop(whole).wait(120) == 0
+    process = run_loop(killed, pause=0.1)
+    deadline = time.monotonic() + 120
+    while not (killed / "checkpoint.pt").is_file():
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(30)
+    assert 0 < torch.load(killed / "checkpoint.pt", weights_only=True)["step"] < 60
+    assert run_loop(killed).wait(120) == 0
+    expected, found = (torch.load(folder / "final.pt", weights_only=True) for folder in (whole, killed))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_the_loop_learns_and_anneals(tmp_path):
+    torch.manual_seed(0)
+    net = nn.Linear(3, 1)
+
+    def step_loss(step, generator):
+        x = torch.randn(32, 3, generator=generator)
+        return (net(x) - 2 * x.sum(1, keepdim=True)).square().mean(), {"x": float(x.mean())}
+
+    log = fit(net, step_loss, 300, folder=tmp_path, learning_rate=0.05, log_every=100)
+    assert [row["step"] for row in log] == [100, 200, 300]
+    assert log[-1]["loss"] < 1e-2 < log[0]["loss"]
+    assert set(log[0]) == {"step", "loss", "x"}
+
+
+def record(grade=None, murmur="Present"):
+    murmur_at = {"murmur_locations": ("AV",), "systolic": SystolicMurmur(grade=grade)} if murmur == "Present" else {}
+    return ClinicalRecord(murmur=murmur, location="AV", **murmur_at)
+
+
+def test_rare_classes_are_drawn_as_often_as_common_ones():
+    records = [record(murmur="Absent")] * 70 + [record("I/VI")] * 20 + [record("III/VI")] * 10
+    chances = rare_class_weights(records)
+    share = chances / chances.sum()
+    assert share[:70].sum() == pytest.approx(0.5)
+    assert share[70:90].sum() == pytest.approx(0.25)
+    assert share[90:].sum() == pytest.approx(0.25)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return dataclasses.replace(PROFILES["smoke"], max_steps=2, max_patients=6)
+
+
+def test_the_stages_follow_one_another(tiny, tmp_path_factory, monkeypatch):
+    """On the simulated corpus: VAE, diffusion and fine-tuning; then a sound from these weights."""
+    from hldm import Synthesizer
+
+    monkeypatch.delenv("HLDM_CIRCOR", raising=False)
+    runs = tmp_path_factory.mktemp("runs")
+    logs = {stage: train(stage, profile=tiny, runs=runs, device="cpu") for stage in STAGES[2:]}
+    assert all(log[-1]["step"] == 2 for log in logs.values())
+    before = torch.load(runs / "diffusion2" / "checkpoint.pt", weights_only=True)["module"]
+    after = torch.load(runs / "diffusion3" / "checkpoint.pt", weights_only=True)["module"]
+    assert any(not torch.equal(before[k], after[k]) for k in before)
+    sound = Synthesizer.from_pretrained(runs)("no murmur, HR 90", num_inference_steps=2)
+    assert sound.waveform.shape == (20480,)
+
+
+def test_an_unknown_stage_is_named():
+    with pytest.raises(ValueError, match="'vea', expected one of encoders, judge, vae"):
+        train("vea")
