@@ -56,19 +56,16 @@ class Narrative(NamedTuple):
 
 
 class _Words:
-    """Chooses wordings. `subset` keeps the last frame of every set apart, to test on sentences never trained on."""
+    """Chooses wordings. The last frame of every set is held out: kept for testing what was trained on the others."""
 
-    def __init__(self, seed: int, subset: str):
-        if subset not in ("all", "train", "held_out"):
-            raise ValueError(f"subset: found {subset!r}, expected 'all', 'train' or 'held_out'")
-        self.random, self.subset = random.Random(seed), subset
+    def __init__(self, seed: int, held_out: bool):
+        self.random, self.held_out = random.Random(seed), held_out
 
     def phrase(self, *options: str) -> str:
         return self.random.choice(options)
 
     def frame(self, *options: str) -> str:
-        part = {"all": options, "train": options[:-1], "held_out": options[-1:]}[self.subset]
-        return self.random.choice(part)
+        return options[-1] if self.held_out else self.random.choice(options[:-1])
 
 
 def _join(parts: list[str]) -> str:
@@ -285,7 +282,7 @@ def as_told(record: ClinicalRecord) -> ClinicalRecord:
     return record.replace(**changes)
 
 
-def narrative(record: ClinicalRecord, seed: int = 0, subset: str = "all") -> Narrative:
+def narrative(record: ClinicalRecord, seed: int = 0, held_out: bool = False) -> Narrative:
     """Tell a record on three levels.
 
     Parameters
@@ -294,8 +291,8 @@ def narrative(record: ClinicalRecord, seed: int = 0, subset: str = "all") -> Nar
         Any record, also an empty one.
     seed : int
         Chooses among the wordings.
-    subset : {"all", "train", "held_out"}
-        Which sentence frames to use: "held_out" keeps to frames that "train" never uses.
+    held_out : bool
+        Tell it in sentence frames that are used for nothing else, to test an encoder on sentences new to it.
     """
-    record, words = as_told(record), _Words(seed, subset)
+    record, words = as_told(record), _Words(seed, held_out)
     return Narrative(_summary(record, words), _murmur(record, words), _explanations(record, words))

@@ -6,6 +6,8 @@ time, by masked-language modelling on the narratives.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +20,13 @@ from torch.nn import functional as F
 
 from hldm.conditioning.fields import CATEGORIES, SCALARS, scalars, targets
 from hldm.conditioning.graph import GraphEncoder
-from hldm.conditioning.text import TextEncoder, mean_pool
+from hldm.conditioning.text import STATISTICS, TextEncoder, mean_pool
+from hldm.config import PROFILES, Profile, weights_folder
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.narration import narrative
 from hldm.knowledge.sampling import random_record
 
-STEPS = {"text": 400, "graph": 300}  # where the profile sets no cap
+STEPS = {"text": 1500, "graph": 900}  # where the profile sets no cap
 SPECIAL = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
@@ -36,19 +39,21 @@ SPECIAL = {
 class FieldHeads(nn.Module):
     """Linear readouts of every field of a record: classes for the categorical ones, numbers for the scalars."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, numbers: bool = True):
         super().__init__()
         self.sizes = [len(values) for values in CATEGORIES.values()]
         # A word is a hundredth of a mean over a hundred tokens: unscaled, its gradient would be as small.
         self.scale = nn.BatchNorm1d(width, affine=False)
         self.classes = nn.Linear(width, sum(self.sizes))
-        self.numbers = nn.Linear(width, len(SCALARS))
+        self.numbers = nn.Linear(width, len(SCALARS)) if numbers else None
 
     def loss(self, embedding: Tensor, records: list[ClinicalRecord]) -> Tensor:
         """Mean cross-entropy over the categorical fields plus the mean squared error of the known scalars."""
         truth, embedding = targets(records).values(), self.scale(embedding)
         logits = self.classes(embedding).split(self.sizes, dim=-1)
         entropy = torch.stack([F.cross_entropy(z, y) for z, y in zip(logits, truth, strict=True)]).mean()
+        if self.numbers is None:
+            return entropy
         values, known = scalars(records)
         return entropy + 0.2 * F.mse_loss(self.numbers(embedding)[known], values[known])
 
@@ -113,7 +118,7 @@ def train_text_encoder(steps: int, out: Path, *, batch_size: int = 32, lr: float
     from transformers import BertConfig, BertForMaskedLM, BertModel
 
     generator, noise = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    corpus = (str(narrative(r, i, "train")) for i, r in enumerate(draw_records(4000, generator)))
+    corpus = (str(narrative(r, i)) for i, r in enumerate(draw_records(4000, generator)))
     tokenizer = train_tokenizer(corpus)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -128,7 +133,7 @@ def train_text_encoder(steps: int, out: Path, *, batch_size: int = 32, lr: float
 
     def loss(step: int) -> Tensor:
         records = draw_records(batch_size, generator)
-        texts = [str(narrative(r, int(generator.integers(2**31)), "train")) for r in records]
+        texts = [str(narrative(r, int(generator.integers(2**31)))) for r in records]
         tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         if step % 4 == 0:
             real = tokens["attention_mask"].bool() & (tokens["input_ids"] >= len(SPECIAL))
@@ -144,7 +149,7 @@ def train_text_encoder(steps: int, out: Path, *, batch_size: int = 32, lr: float
     encoder.load_state_dict(model.bert.state_dict(), strict=False)
     encoder.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    texts = [str(narrative(r, i, "train")) for i, r in enumerate(draw_records(1000, generator))]
+    texts = [str(narrative(r, i)) for i, r in enumerate(draw_records(1000, generator))]
     TextEncoder(out).standardise(texts).save_standardisation(out)
     return state["field"]
 
@@ -161,7 +166,7 @@ def train_graph_encoder(steps: int, out: Path, *, batch_size: int = 64, lr: floa
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = GraphEncoder()
-        heads = FieldHeads(model.width)
+        heads = FieldHeads(model.width, numbers=False)  # a measurement is no node
     state = {"loss": float("nan")}
 
     def loss(step: int) -> Tensor:
@@ -188,3 +193,99 @@ def optimise(parameters: list[Tensor], loss: Callable[[int], Tensor], steps: int
         schedule.step()
         if step % 50 == 49 or step == steps - 1:
             print(f"step {step + 1}/{steps}  {time.perf_counter() - start:.0f} s  {report()}", flush=True)
+
+
+def probe(
+    embed: Callable[[list[ClinicalRecord]], Tensor], train: list[ClinicalRecord], test: list[ClinicalRecord]
+) -> dict[str, float]:
+    """How well a linear classifier reads each field from an embedding.
+
+    Returns
+    -------
+    dict of float
+        Balanced accuracy by field (the mean over its values of how often each is recognised), fitted on `train`
+        and measured on `test`.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.preprocessing import StandardScaler
+
+    x, x_test = embed(train).numpy(), embed(test).numpy()
+    scaler = StandardScaler().fit(x)
+    x, x_test = scaler.transform(x), scaler.transform(x_test)
+    truth, truth_test = targets(train), targets(test)
+    readers = {name: LogisticRegression(max_iter=300).fit(x, truth[name]) for name in CATEGORIES}
+    return {name: balanced_accuracy_score(truth_test[name], reader.predict(x_test)) for name, reader in readers.items()}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def train_encoders(profile: Profile | str = "gpu", out: str | Path | None = None, seed: int = 0) -> dict:
+    """Train both encoders and write them with their measurements; one that is there already is kept.
+
+    Parameters
+    ----------
+    profile : Profile or str
+        Its `max_steps` caps the optimiser steps of each encoder.
+    out : path, optional
+        A weights folder; default ``HLDM_WEIGHTS`` or the project's own. Receives ``text_encoder/`` and
+        ``graph_encoder.safetensors``, which `TextEncoder` and `GraphEncoder.from_pretrained` load, and
+        ``encoders.json``: steps, probes, embeddings per second and SHA-256 sums.
+    seed : int
+
+    Returns
+    -------
+    dict
+        What ``encoders.json`` holds.
+    """
+    profile = PROFILES[profile] if isinstance(profile, str) else profile
+    out = Path(out or weights_folder())
+    out.mkdir(parents=True, exist_ok=True)
+    steps = {name: min(full, profile.max_steps or full) for name, full in STEPS.items()}
+    text, graph = out / "text_encoder", out / "graph_encoder.safetensors"
+    if not (text / STATISTICS).is_file():
+        train_text_encoder(steps["text"], text, seed=seed)
+    if not graph.is_file():
+        train_graph_encoder(steps["graph"], graph, seed=seed)
+    report = {"steps": steps, "seed": seed} | measure_encoders(out, seed=seed + 1)
+    weights = [*sorted(text.glob("*.safetensors")), graph]
+    report["sha256"] = {str(path.relative_to(out)): _sha256(path) for path in weights}
+    (out / "encoders.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def measure_encoders(folder: Path, *, records: int = 1500, seed: int = 1) -> dict:
+    """Probes on records never trained on, and speed, of the encoders in a weights folder.
+
+    Returns
+    -------
+    dict
+        Balanced accuracy by field in `text_probe` (the wordings of `narrative`), `text_probe_held_out` (sentence
+        frames never seen, neither in training nor by the probe) and `graph_probe`; `text_per_second` and
+        `graph_per_second`; and `records` per side of the split.
+    """
+    generator = np.random.default_rng(seed)
+    train, test = draw_records(records, generator), draw_records(records, generator)
+    text = TextEncoder(folder / "text_encoder")
+    graph = GraphEncoder.from_pretrained(folder / "graph_encoder.safetensors")
+
+    def told(some: list[ClinicalRecord]) -> Tensor:
+        return text.encode([str(narrative(record, i)) for i, record in enumerate(some)])
+
+    def told_anew(some: list[ClinicalRecord]) -> Tensor:
+        return text.encode([str(narrative(record, i, some is test)) for i, record in enumerate(some)])
+
+    @torch.no_grad()
+    def drawn(some: list[ClinicalRecord]) -> Tensor:
+        return torch.cat([graph.encode(some[i : i + 100]) for i in range(0, len(some), 100)])
+
+    found: dict = {"records": records}
+    for name, embed in {"text_probe": told, "text_probe_held_out": told_anew, "graph_probe": drawn}.items():
+        found[name] = {field: round(score, 4) for field, score in probe(embed, train, test).items()}
+    for name, embed in {"text": told, "graph": drawn}.items():
+        start = time.perf_counter()
+        embed(test)
+        found[f"{name}_per_second"] = round(records / (time.perf_counter() - start))
+    return found

@@ -1,0 +1,190 @@
+"""Eq. 1 by hand, unknowns and the null condition, ablations, and what the shipped encoders know."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hldm.conditioning import SCALARS, ConditionEncoder, GraphEncoder, TextEncoder, scalars, targets
+from hldm.config import ConditionConfig
+from hldm.data import ClinicalRecord, SystolicMurmur
+from hldm.knowledge import narrative, random_record
+from hldm.training.encoders import mask_tokens, train_encoders
+
+LABEL_ONLY = ConditionConfig(text=False, graph=False, scalars=False, label=True)
+RECORD = ClinicalRecord(
+    age_years=8, sex="Female", murmur="Present", heart_rate=122, systolic=SystolicMurmur(grade="II/VI")
+)
+
+
+@pytest.fixture(scope="module")
+def text_encoder():
+    return TextEncoder()
+
+
+@pytest.fixture(scope="module")
+def graph_encoder():
+    return GraphEncoder.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def encoder(text_encoder, graph_encoder):
+    return ConditionEncoder(text_encoder=text_encoder, graph_encoder=graph_encoder)
+
+
+def drawn(number, seed=0):
+    generator = np.random.default_rng(seed)
+    return [random_record(generator) for _ in range(number)]
+
+
+def test_scalars_are_standardised_and_mark_the_unknown():
+    values, known = scalars([RECORD, ClinicalRecord(age_group="Child", weight_kg=24)])
+    names = list(SCALARS)
+    assert values[0, names.index("heart_rate")] == 1  # 122 bpm: one spread above the mean
+    assert values[0, names.index("age_years")] == pytest.approx((np.log(9) - 1.5) / 0.75)
+    assert values[0, names.index("sex")] == -1
+    assert known.tolist() == [[True, True, False, False, True], [False, True, False, True, False]]
+    assert (values[~known] == 0).all()
+
+
+def test_targets_follow_the_murmur_at_the_stethoscope():
+    heard = ClinicalRecord(murmur="Present", murmur_locations=("MV",), location="MV")
+    silent = heard.replace(location="AV")
+    assert targets([heard, silent, ClinicalRecord()])["murmur_here"].tolist() == [2, 1, 0]
+    assert targets([heard])["murmur_at_MV"].item() == 1
+    assert targets([heard])["systolic.grade"].item() == 0
+
+
+def test_equation_1_by_hand(encoder):
+    config = replace(ConditionConfig(), scalars=False)
+    fusion = ConditionEncoder(config)
+    with torch.no_grad():
+        fusion.weight["text"].fill_(0.7)
+        fusion.weight["graph"].fill_(-1.3)
+    features = encoder.features(drawn(4))
+    expected = 0
+    for name, weight in {"text": 0.7, "graph": -1.3}.items():
+        projected = features[name] @ fusion.project[name].weight.T + fusion.project[name].bias
+        centred = projected - projected.mean(1, keepdim=True)
+        expected = expected + weight * centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(fusion(features).vector, expected)
+    assert fusion.lambdas == pytest.approx({"text": 0.7, "graph": -1.3})
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.integers(1, 5))
+def test_shapes_of_every_ablation(encoder, text, graph, label, with_scalars, batch):
+    if not (text or graph or label or with_scalars):
+        return
+    config = ConditionConfig(text=text, graph=graph, label=label, scalars=with_scalars, width=32)
+    fusion = ConditionEncoder(config, *encoder._given)
+    features = fusion.features(drawn(batch))
+    condition = fusion(features)
+    assert condition.vector.shape == (batch, 32)
+    assert condition.tokens.shape == (batch, fusion.num_tokens, 32)
+    assert condition.heart_rate.shape == (batch,)
+    assert ("text" in features, "graph" in features, "label" in features) == (text, graph, label)
+
+
+def test_label_only_distinguishes_three_classes_and_nothing_else():
+    fusion = ConditionEncoder(LABEL_ONLY)
+    records = [RECORD, RECORD.replace(sex="Male"), ClinicalRecord(murmur="Absent"), ClinicalRecord()]
+    vector = fusion(fusion.features(records)).vector
+    torch.testing.assert_close(vector[0], vector[1])
+    assert not torch.allclose(vector[0], vector[2])
+    assert not torch.allclose(vector[2], vector[3])
+
+
+def test_an_unknown_scalar_is_not_an_average_one(encoder):
+    features = encoder.features([ClinicalRecord(heart_rate=102), ClinicalRecord()])
+    tokens = encoder(features).tokens[:, -len(SCALARS)]
+    assert features["scalars"][:, 0].tolist() == [0, 0]
+    assert not torch.allclose(tokens[0], tokens[1])
+
+
+def test_dropping_gives_the_null_condition_whatever_the_record(encoder):
+    features = encoder.features(drawn(3))
+    drop = torch.tensor([True, False, True])
+    condition, null = encoder(features, drop=drop), encoder.null(3)
+    torch.testing.assert_close(condition.vector[drop], null.vector[drop])
+    torch.testing.assert_close(condition.tokens[drop], null.tokens[drop])
+    torch.testing.assert_close(condition.tokens[1], encoder(features).tokens[1])
+    assert condition.heart_rate[drop].isnan().all()
+
+
+def test_tokens_are_distinct_views(encoder):
+    tokens = encoder(encoder.features([RECORD])).tokens[0]
+    distance = torch.cdist(tokens, tokens) + torch.eye(len(tokens)) * 1e6
+    assert distance.min() > 0.1
+
+
+def test_only_the_fusion_learns(encoder):
+    names = {name.split(".")[0] for name, _ in encoder.named_parameters()}
+    assert not names & {"text_encoder", "graph_encoder"}
+    encoder(encoder.features([RECORD])).vector.sum().backward()
+    assert all(p.grad is None for p in encoder.text_encoder.model.parameters())
+    assert encoder.weight["text"].grad is not None
+    encoder.zero_grad()
+
+
+def test_features_do_not_depend_on_the_company(encoder):
+    records = drawn(6)
+    together, alone = encoder.features(records, seed=4), encoder.features(records[2:3], seed=6)
+    for name in ("text", "graph"):
+        torch.testing.assert_close(together[name][2], alone[name][0], atol=1e-4, rtol=1e-4)
+
+
+def test_an_unreachable_model_is_named(monkeypatch, tmp_path):
+    with pytest.raises(OSError, match=r"nowhere.*from_pretrained"):
+        TextEncoder(tmp_path / "nowhere")
+
+
+def test_mlm_masks_as_bert_does():
+    tokens = torch.randint(5, 100, (200, 50), generator=torch.Generator().manual_seed(0))
+    real = torch.ones_like(tokens, dtype=torch.bool)
+    real[:, 40:] = False
+    corrupted, labels = mask_tokens(tokens, real, 4, 100, torch.Generator().manual_seed(1))
+    chosen = labels != -100
+    assert not chosen[~real].any()
+    assert chosen[real].float().mean() == pytest.approx(0.15, abs=0.01)
+    assert (corrupted[chosen] == 4).float().mean() == pytest.approx(0.8, abs=0.03)
+    assert torch.equal(corrupted[~chosen], tokens[~chosen])
+    assert torch.equal(labels[chosen], tokens[chosen])
+
+
+def test_the_shipped_text_encoder_keeps_paraphrases_closer_than_edits(text_encoder):
+    """A one-word change of a fact moves the text further than another wording does, for most records."""
+    base = ClinicalRecord(
+        age_group="Child", sex="Male", murmur="Present", murmur_locations=("AV", "TV"), most_audible_location="TV",
+        location="TV", systolic=SystolicMurmur("Holosystolic", "Plateau", "II/VI", "Low", "Harsh"),
+    )  # fmt: skip
+    edits = [
+        base.replace(location="MV"),
+        base.replace(sex="Female"),
+        base.replace(systolic=SystolicMurmur("Early-systolic", "Plateau", "II/VI", "Low", "Harsh")),
+        base.replace(systolic=SystolicMurmur("Holosystolic", "Plateau", "II/VI", "High", "Harsh")),
+        base.replace(murmur="Absent", systolic=None, murmur_locations=(), most_audible_location=None),
+    ]
+    wins = []
+    for seed in range(10):
+        anchor, paraphrase, *changed = text_encoder.encode(
+            [str(narrative(base, seed)), str(narrative(base, 100 + seed)), *(str(narrative(e, seed)) for e in edits)]
+        )
+        wins += [(anchor - paraphrase).norm() < (anchor - other).norm() for other in changed]
+    print(f"paraphrase closer than edit: {np.mean(wins):.2f}")
+    assert np.mean(wins) > 0.5
+
+
+def test_training_writes_what_loads_and_keeps_what_is_there(tmp_path):
+    from hldm.config import PROFILES
+
+    profile = replace(PROFILES["smoke"], max_steps=2)
+    report = train_encoders(profile, tmp_path)
+    assert 0 <= min(report["text_probe"].values()) <= max(report["graph_probe"].values()) <= 1
+    assert TextEncoder(tmp_path / "text_encoder").standardised
+    before = (tmp_path / "graph_encoder.safetensors").read_bytes()
+    train_encoders(profile, tmp_path)
+    assert (tmp_path / "graph_encoder.safetensors").read_bytes() == before
