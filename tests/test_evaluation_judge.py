@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from hldm.config import AudioConfig, weights_folder
-from hldm.data import ClinicalRecord, Recording, circor_split
+from hldm.data import ClinicalRecord, Recording, Segment, State, circor_split
 from hldm.evaluation import Judge, clips_of, consistency, evaluate
 from hldm.models.judge import ATTRIBUTES, JudgeConfig, JudgeNet, level
 from hldm.training.judge import JudgeTraining, train_judge, windows
@@ -42,8 +42,6 @@ def beating(bpm: float, seconds: float, seed: int, patient: str = "", murmur: st
         for start in np.arange(0, seconds - beat, beat)
         for i in range(4)
     ]
-    from hldm.data import Segment, State
-
     return Recording(
         sound.astype(np.float32),
         RATE,
@@ -96,7 +94,7 @@ def test_cycles_of_known_states():
 
 def test_training_is_seeded_and_leaves_the_global_generator_alone():
     recordings = people(4)
-    training = JudgeTraining(epochs=1, crops=2, batch_size=4)
+    training = JudgeTraining(epochs=1, crops=1, batch_size=2)
     before = torch.random.get_rng_state()
     runs = [
         train_judge(recordings, recordings, config=TINY, training=training, report=lambda line: None) for _ in range(2)
@@ -148,7 +146,7 @@ def test_clips_begin_with_s1_and_carry_their_own_rate():
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_evaluation_says_everything_about_every_figure():
     judge = Judge(JudgeNet(TINY), name="tiny")
-    made = people(16, offset=100)
+    made = [clip for person in people(12, offset=100) for clip in clips_of(person, 5.12)]
     rows = evaluate(made, people(24), judge=judge, data="two thuds", repeats=10)
     assert {"Frechet distance", "linear two-sample AUC", "murmur, balanced accuracy", "heart rate within 5 bpm"} <= set(
         rows.index
@@ -156,15 +154,15 @@ def test_evaluation_says_everything_about_every_figure():
     assert not rows[["value", "low", "high", "real", "N", "patients", "measured by", "data"]].isna().any(axis=None)
     assert (rows["low"] <= rows["high"]).all()
     assert rows["data"].unique().tolist() == ["two thuds, 24 patients"]
-    assert rows.loc["Frechet distance", "N"] == rows.loc["Frechet distance", "N real"] == 12
+    assert rows.loc["Frechet distance", "N"] == rows.loc["Frechet distance", "N real"] >= 12  # distances at equal N
     assert rows.loc["heart rate within 5 bpm", ["value", "real"]].tolist() == [1, 1]
     assert "timing, balanced accuracy" not in rows.index  # no record says anything about it
 
 
 def test_evaluation_refuses_too_few_sounds_and_other_rates():
     judge = Judge(JudgeNet(TINY))
-    with pytest.raises(ValueError, match="2 sounds and 3 real clips, expected at least 10 and 20"):
-        evaluate(people(2), people(3), judge=judge)
+    with pytest.raises(ValueError, match=r"1 sounds and [3-6] real clips, expected at least 10 and 20"):
+        evaluate(clips_of(people(1)[0], 5.12)[:1], people(3), judge=judge)
     slow = [dataclasses.replace(r, sampling_rate=2000) for r in people(2)]
     with pytest.raises(ValueError, match=r"\[2000\] Hz, expected 4000 Hz"):
         evaluate(slow, people(3), judge=judge)

@@ -173,8 +173,13 @@ def train_judge(
     history : list of dict
         Scores on `val` after each epoch, with the training loss.
     """
+    with torch.random.fork_rng(devices=[]):  # initial weights and dropout draw from the global generator
+        torch.manual_seed(training.seed)
+        return _train(train, val, config, training, audio, report)
+
+
+def _train(train, val, config, training, audio, report):
     rng = np.random.default_rng(training.seed)
-    torch.manual_seed(training.seed)
     model, mel = JudgeNet(config), LogMel(audio)
     rows = [labels_of(r) for r in train]
     weights = _class_weights(rows)
