@@ -6,8 +6,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "session": ["Session", "setup"],
-        "plots": ["bars", "show", "spectrogram", "waveform"],
+        "plots": ["bars", "mel_spectrogram", "show", "spectrogram", "waveform"],
         "audio": ["compare", "player"],
         "widgets": ["choices"],
+        "exercises": ["check_answer"],
     },
 )

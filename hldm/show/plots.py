@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 from plotly.io.base_renderers import MimetypeRenderer
 
+from hldm.config import AudioConfig
 from hldm.data import Segment, State
 
 #: Distinguishable with every common colour vision, on white and on black (after Okabe and Ito).
@@ -209,6 +210,34 @@ def spectrogram(
         )
     )  # fmt: skip
     figure.update_layout(title=title, xaxis_title="Time (s)", yaxis_title="Frequency (Hz)")
+    return figure
+
+
+def mel_spectrogram(
+    levels: np.ndarray, config: AudioConfig = AudioConfig(), *, title: str = "Log-mel spectrogram"
+) -> go.Figure:
+    """What the models see: level over time and mel band.
+
+    Parameters
+    ----------
+    levels : ndarray or Tensor (mels, frames)
+        dB, as `hldm.data.LogMel` returns them.
+    config : AudioConfig
+        The front end that made them.
+    """
+    import librosa
+
+    levels = np.asarray(levels)
+    centres = librosa.mel_frequencies(config.n_mels + 2, fmin=config.fmin, fmax=config.fmax)[1:-1]
+    times = np.arange(levels.shape[1]) / config.frame_rate
+    figure = go.Figure(
+        go.Heatmap(
+            x=times.astype(np.float32), y=np.round(centres).astype(np.int16), z=np.round(levels).astype(np.int8),
+            zmin=config.floor_db, zmax=0, colorscale="Magma", colorbar={"title": "dB"},
+            hovertemplate="%{x:.2f} s, %{y} Hz: %{z} dB<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(title=title, xaxis_title="Time (s)", yaxis_title="Centre of mel band (Hz)")
     return figure
 
 
