@@ -156,7 +156,7 @@ def test_mlm_masks_as_bert_does():
 
 
 def test_the_shipped_text_encoder_keeps_paraphrases_closer_than_edits(text_encoder):
-    """A one-word change of a fact moves the text further than another wording does, for most records."""
+    """A change of one fact moves the embedding further than another wording does."""
     base = ClinicalRecord(
         age_group="Child", sex="Male", murmur="Present", murmur_locations=("AV", "TV"), most_audible_location="TV",
         location="TV", systolic=SystolicMurmur("Holosystolic", "Plateau", "II/VI", "Low", "Harsh"),
@@ -174,17 +174,16 @@ def test_the_shipped_text_encoder_keeps_paraphrases_closer_than_edits(text_encod
             [str(narrative(base, seed)), str(narrative(base, 100 + seed)), *(str(narrative(e, seed)) for e in edits)]
         )
         wins += [(anchor - paraphrase).norm() < (anchor - other).norm() for other in changed]
-    print(f"paraphrase closer than edit: {np.mean(wins):.2f}")
-    assert np.mean(wins) > 0.5
+    assert np.mean(wins) > 0.95
 
 
 def test_training_writes_what_loads_and_keeps_what_is_there(tmp_path):
     from hldm.config import PROFILES
 
     profile = replace(PROFILES["smoke"], max_steps=2)
-    report = train_encoders(profile, tmp_path)
+    report = train_encoders(profile, tmp_path, probe_records=300)
     assert 0 <= min(report["text_probe"].values()) <= max(report["graph_probe"].values()) <= 1
     assert TextEncoder(tmp_path / "text_encoder").standardised
     before = (tmp_path / "graph_encoder.safetensors").read_bytes()
-    train_encoders(profile, tmp_path)
+    train_encoders(profile, tmp_path, probe_records=300)
     assert (tmp_path / "graph_encoder.safetensors").read_bytes() == before

@@ -222,8 +222,10 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def train_encoders(profile: Profile | str = "gpu", out: str | Path | None = None, seed: int = 0) -> dict:
-    """Train both encoders and write them with their measurements; one that is there already is kept.
+def train_encoders(
+    profile: Profile | str = "gpu", out: str | Path | None = None, seed: int = 0, probe_records: int = 1500
+) -> dict:
+    """Train both encoders and write them with their measurements; what is there already is kept.
 
     Parameters
     ----------
@@ -234,6 +236,8 @@ def train_encoders(profile: Profile | str = "gpu", out: str | Path | None = None
         ``graph_encoder.safetensors``, which `TextEncoder` and `GraphEncoder.from_pretrained` load, and
         ``encoders.json``: steps, probes, embeddings per second and SHA-256 sums.
     seed : int
+    probe_records : int
+        Records on each side of the probes.
 
     Returns
     -------
@@ -244,15 +248,17 @@ def train_encoders(profile: Profile | str = "gpu", out: str | Path | None = None
     out = Path(out or weights_folder())
     out.mkdir(parents=True, exist_ok=True)
     steps = {name: min(full, profile.max_steps or full) for name, full in STEPS.items()}
-    text, graph = out / "text_encoder", out / "graph_encoder.safetensors"
+    text, graph, summary = out / "text_encoder", out / "graph_encoder.safetensors", out / "encoders.json"
+    if summary.is_file():  # written last: both are there
+        return json.loads(summary.read_text(encoding="utf-8"))
     if not (text / STATISTICS).is_file():
         train_text_encoder(steps["text"], text, seed=seed)
     if not graph.is_file():
         train_graph_encoder(steps["graph"], graph, seed=seed)
-    report = {"steps": steps, "seed": seed} | measure_encoders(out, seed=seed + 1)
+    report = {"steps": steps, "seed": seed} | measure_encoders(out, records=probe_records, seed=seed + 1)
     weights = [*sorted(text.glob("*.safetensors")), graph]
     report["sha256"] = {str(path.relative_to(out)): _sha256(path) for path in weights}
-    (out / "encoders.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    summary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 
 
