@@ -203,9 +203,9 @@ def evaluate(
         n = min(len(ours), len(theirs) // 2)
         if n < FEWEST:
             return None
-        pair = ours.at_most(n, rng), theirs.at_most(n, rng)
-        spread = interval(statistic, *pair, repeats=repeats, seed=seed)
-        return row(metric, better, spread, floor(statistic, theirs, n=n, seed=seed), by)
+        companion = floor(statistic, theirs, n=n, seed=seed)
+        pair = ours.at_most(companion.n, rng), theirs.at_most(companion.n, rng)
+        return row(metric, better, interval(statistic, *pair, repeats=repeats, seed=seed), companion, by)
 
     def score(metric: str, better: str, statistic: Callable, measure: Callable, by: str) -> Row | None:
         """A figure of one set, with the same figure of the real one; None where no record says anything."""

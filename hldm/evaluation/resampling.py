@@ -124,7 +124,7 @@ def floor(statistic: Statistic, real: Sample, *, n: int | None = None, repeats: 
     real : Sample
         Split again and again into halves without a common patient.
     n : int, optional
-        Rows of each half; default: all of the smaller one. Set distances depend on it, so compare at equal `n`.
+        Rows of each half, at most those of the smallest. Set distances depend on it: compare at equal `n`.
 
     Returns
     -------
@@ -132,13 +132,11 @@ def floor(statistic: Statistic, real: Sample, *, n: int | None = None, repeats: 
         The mean over splits, and the range that holds 95 % of them.
     """
     rng = np.random.default_rng(seed)
-    draws, sizes, patients = [], [], []
-    for _ in range(repeats):
-        first, second = real.halves(rng)
-        size = min(len(first), len(second), n or len(real))
-        first, second = first.at_most(size, rng), second.at_most(size, rng)
-        draws.append(statistic(first, second))
-        sizes.append(size)
-        patients.append(min(len(np.unique(side.groups)) for side in (first, second)))
+    splits = [real.halves(rng) for _ in range(repeats)]
+    smallest = min(len(side) for split in splits for side in split)
+    n = smallest if n is None else min(n, smallest)
+    splits = [tuple(side.at_most(n, rng) for side in split) for split in splits]
+    draws = [statistic(*split) for split in splits]
+    patients = min(len(np.unique(side.groups)) for split in splits for side in split)
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Estimate(float(np.mean(draws)), float(low), float(high), min(sizes), min(patients))
+    return Estimate(float(np.mean(draws)), float(low), float(high), n, patients)
