@@ -75,6 +75,11 @@ def _check(options) -> int:
 
 
 def _train(options) -> None:
+    if options.stage == "judge":
+        from hldm.evaluation.judge_card import make_judge
+
+        print(make_judge(options.runs))
+        return
     from hldm.training import train
 
     log = train(options.stage, profile=options.profile, epochs=options.epochs, runs=options.runs, seed=options.seed)
@@ -160,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("corpus", type=Path, nargs="?", help="default: $HLDM_CIRCOR")
 
     sub = command("train", _train, "train a stage; an interrupted run resumes")
-    sub.add_argument("stage", choices=STAGES)
+    sub.add_argument("stage", choices=(*STAGES, "judge"))
     _add_profile(sub)
     sub.add_argument("--epochs", type=int, help="instead of the profile's")
     sub.add_argument(

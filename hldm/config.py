@@ -129,8 +129,8 @@ class Profile:
     inference_steps: int = 20
 
 
-#: The stages of `hldm train`, in order: what conditions, what judges, then the paper's three.
-STAGES = ("encoders", "judge", "vae", "diffusion", "finetune")
+#: The stages of training, in order: the frozen encoders, then the paper's three.
+STAGES = ("encoders", "vae", "diffusion", "finetune")
 
 PROFILES = {
     "smoke": Profile("smoke", epochs=(1, 1, 1), max_steps=8, max_patients=12, samples=16, inference_steps=8),

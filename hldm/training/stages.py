@@ -26,7 +26,7 @@ def train(
 
     Parameters
     ----------
-    stage : {"encoders", "judge", "vae", "diffusion", "finetune"}
+    stage : {"encoders", "vae", "diffusion", "finetune"}
     profile : str or Profile
     epochs : int, optional
         Instead of the profile's.
@@ -51,6 +51,14 @@ def train(
 def _built(runs: Path, name: str) -> Path:
     """The folder that holds the weights `name`: that of this run, or the shipped one."""
     return runs if (runs / name).is_file() else weights_folder()
+
+
+def _encoders(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
+    from hldm.training.encoders import train_encoders
+
+    report = train_encoders(profile, runs, seed)
+    probes = {name: report[name] for name in ("text_probe", "graph_probe")}
+    return [{name: sum(scores.values()) / len(scores) for name, scores in probes.items()}]
 
 
 def _vae(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:

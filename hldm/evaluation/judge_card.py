@@ -1,20 +1,15 @@
-"""Train the judge on CirCor and write its weights and model card: ``python benchmarks/judge.py``.
-
-Needs HLDM_CIRCOR; takes some minutes on one core. ``--card-only`` measures the shipped weights again.
-"""
+"""Train the judge on real recordings, measure it, and write its weights and model card: ``hldm train judge``."""
 
 from __future__ import annotations
 
-import argparse
-import time
+import os
 from pathlib import Path
 
 import numpy as np
-import torch
 from sklearn.metrics import roc_auc_score
 
-from hldm.config import circor_folder, weights_folder
-from hldm.data import CircorCorpus, Recording
+from hldm.config import circor_folder
+from hldm.data import CircorCorpus, DataError, Recording
 from hldm.evaluation import Judge, Sample, estimate_heart_rate, interval
 from hldm.evaluation.consistency import balanced_accuracy
 from hldm.models.judge import ATTRIBUTES
@@ -29,7 +24,7 @@ wrote down: murmur, its attributes, the auscultation site; and, frame by frame, 
 two-sample tests are computed on. It measures; it is no diagnostic device.
 
 - Weights: `judge.safetensors`, half precision, SHA-256 `{hash}`
-- Code: `hldm/models/judge.py`, `hldm/training/judge.py`; made by `python benchmarks/judge.py`
+- Code: `hldm/models/judge.py`, `hldm/training/judge.py`; made by `hldm train judge`
 - Data: CirCor DigiScope v1.0.3 (ODC-By 1.0), {train} real recordings of {train_patients} patients of the part
   `train`; epoch chosen on `val`. No generated sound was ever used.
 - Labels: a murmur counts where `Murmur locations` says that it is heard; its attributes only there. Recordings of
@@ -95,18 +90,23 @@ def figures(judge: Judge, recordings: list[Recording]) -> list[str]:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--card-only", action="store_true")
-    options = parser.parse_args()
-    root, path, training = circor_folder(), weights_folder() / "judge.safetensors", JudgeTraining()
+def make_judge(folder: str | os.PathLike, *, training: JudgeTraining = JudgeTraining()) -> Judge:
+    """Train the judge and write ``judge.safetensors`` and ``judge.md`` into `folder`.
+
+    Takes some minutes. Where the weights are there already, they are measured again and only the card is written.
+
+    Raises
+    ------
+    DataError
+        Without real recordings: a judge trained on simulated ones would measure the wrong thing.
+    """
+    root, path = circor_folder(), Path(folder) / "judge.safetensors"
+    if root is None:
+        raise DataError("HLDM_CIRCOR to name the CirCor recordings: the judge learns from real ones only")
     train, val = (list(CircorCorpus(root, split)) for split in ("train", "val"))
-    if not options.card_only:
-        torch.set_num_threads(1)
-        start = time.monotonic()
+    if not path.is_file():
         model, _ = train_judge(train, val, training=training)
         save_weights(path, model.state_dict(), model.config)
-        print(f"trained in {time.monotonic() - start:.0f} s")
     judge = Judge.from_pretrained(path)
     updates = training.epochs * -(-len(train) * training.crops // training.batch_size)
     card = CARD.format(
@@ -121,9 +121,5 @@ def main() -> None:
         f"  other moments, gains of +-{training.gain_db:g} dB and faint noise as augmentation.",
         rows="\n".join(figures(judge, val)),
     )
-    Path(path).with_suffix(".md").write_text(card)
-    print(card)
-
-
-if __name__ == "__main__":
-    main()
+    path.with_suffix(".md").write_text(card)
+    return judge
