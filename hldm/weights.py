@@ -19,9 +19,7 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save_weights(
-    path: str | os.PathLike, state: dict[str, torch.Tensor], config: object, *, half: bool = True
-) -> str:
+def save_weights(path: str | os.PathLike, state: dict[str, torch.Tensor], config: object, *, half: bool = True) -> str:
     """Write a state dict, its configuration, and a ``.sha256`` file beside it.
 
     Parameters
@@ -67,14 +65,10 @@ def load_weights(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no weights here; train them, or point HLDM_WEIGHTS at a folder that has them"
-        )
+        raise FileNotFoundError(f"{path}: no weights here; train them, or point HLDM_WEIGHTS at a folder that has them")
     expected = path.with_suffix(".sha256").read_text().split()[0]
     if (found := sha256(path)) != expected:
-        raise ValueError(
-            f"{path}: SHA-256 is {found}, expected {expected}: the file is damaged or was replaced"
-        )
+        raise ValueError(f"{path}: SHA-256 is {found}, expected {expected}: the file is damaged or was replaced")
     with safe_open(path, "pt") as file:
         config = json.loads(file.metadata()["config"])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)

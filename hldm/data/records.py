@@ -200,9 +200,7 @@ class ClinicalRecord:
             "most_audible_location": Location, "outcome": Outcome, "location": Location,
         }.items():  # fmt: skip
             put(name, _choice(kind, getattr(self, name), name))
-        put(
-            "murmur_locations", tuple(_choice(Location, v, "murmur_locations") for v in self.murmur_locations)
-        )
+        put("murmur_locations", tuple(_choice(Location, v, "murmur_locations") for v in self.murmur_locations))
         put("conditions", tuple(self.conditions))
         put("age_years", _within(self.age_years, 0, 120, "age_years", "years"))
         put("height_cm", _within(self.height_cm, 20, 250, "height_cm", "cm"))
