@@ -259,11 +259,16 @@ RULES = (
     *(Rule(f"background_{f:g}_sd", "dB", f"background_{f:g}", "all", "spread", 5.0) for f in OCTAVES[:-1]),
     Rule("background_wander_db", "dB", "wander_db", "all", "ratio", 3.0),
 )
-# Groups that speak of no constant: a murmur covers the background, and only a grade has a level.
-NO_CONSTANT = {"heard": {"Absent", "Unknown", "elsewhere", "diastolic", "None"}, "quality": {"murmur"}}
+# Groups that show a constant, where not all do: a murmur covers the background, only a grade has a level, and
+# soft murmurs drown in the background, so that only the loud ones show their spread.
+SHOWN_BY = {
+    "quality": {"good", "poor"},
+    "murmur_level_db": {SystolicGrade.I, SystolicGrade.II, SystolicGrade.III},
+    "murmur_level_sd_db": {SystolicGrade.III},
+}
 
 
-def calibrate(real: pd.DataFrame, measured_on: str, *, rounds: int = 6, seed: int = 0) -> pd.DataFrame:
+def calibrate(real: pd.DataFrame, measured_on: str, *, rounds: int = 5, seed: int = 0) -> pd.DataFrame:
     """The table ``calibration.csv`` from measured recordings.
 
     Parameters
@@ -278,7 +283,8 @@ def calibrate(real: pd.DataFrame, measured_on: str, *, rounds: int = 6, seed: in
     values, rows = {}, {}
     for rule in RULES:
         for group, part in real.groupby(rule.by):
-            if len(part) >= MIN_GROUP and group not in NO_CONSTANT.get(rule.by, ()):
+            shown_by = SHOWN_BY.get(rule.quantity, SHOWN_BY.get(rule.by, {group}))
+            if len(part) >= MIN_GROUP and group in shown_by:
                 start = float(part[rule.statistic].median()) if rule.start is None else rule.start
                 values[rule.quantity, group] = start
                 rows[rule.quantity, group] = rule, len(part)

@@ -28,8 +28,8 @@ class Beats:
         How long the sounds last, seconds.
     breath : ndarray (beats,)
         Respiratory phase at S1 in radians; inspiration is at its height at pi / 2.
-    respiration : float
-        Breaths per second.
+    respiration, breath_offset : float
+        Breaths per second, and the respiratory phase at 0 s in radians.
     """
 
     onsets: np.ndarray
@@ -72,13 +72,14 @@ def draw_beats(record: ClinicalRecord, duration: float, rng: np.random.Generator
     low, median, high = (physiology(age, f"resp_rate_{q}") for q in ("low", "median", "high"))
     respiration = rng.triangular(low, median, high) / 60.0
     breath_offset, wave_offset, start = rng.uniform(0, [2 * np.pi, 2 * np.pi, 1.0])
+    unrest, patient, *lengths = rng.standard_normal(4)  # before anything whose number of draws depends on the rate
 
     # Half as much again as on average would need, so that the number of draws never depends on the draws.
     count = int(np.ceil(1.5 * duration / mean)) + 3
     clock = mean * np.arange(count)
     breath = 2 * np.pi * respiration * clock + breath_offset
     wave = 2 * np.pi * LOW_FREQUENCY * clock + wave_offset
-    spread = constant("rr_variation", age, otherwise=0.05) * np.exp(rng.normal(0, 0.4))
+    spread = constant("rr_variation", age, otherwise=0.05) * np.exp(0.4 * unrest)
     relative = (
         -np.sqrt(2 * SHARES["respiratory"]) * np.sin(breath)
         + np.sqrt(2 * SHARES["low_frequency"]) * np.sin(wave)
@@ -88,17 +89,17 @@ def draw_beats(record: ClinicalRecord, duration: float, rng: np.random.Generator
     onsets = np.concatenate([[0.0], np.cumsum(rr)]) - start * mean
 
     k = constant("systole_k_sqrt_ms", age, otherwise=physiology(age, "systole_k_sqrt_ms"))
-    k = k * np.exp(rng.normal(0, constant("systole_k_log_sd", "all")))
+    k = k * np.exp(constant("systole_k_log_sd", "all") * patient)
     jitter = rng.normal(0, 0.006, count)
     systole = np.clip(k * np.sqrt(1e3 * rr) / 1e3 + jitter, 0.12, 0.62 * rr)
 
-    def length(sound: str) -> np.ndarray:
+    def length(sound: str, deviation: float) -> np.ndarray:
         mean = constant(f"{sound}_duration_ms", age, otherwise=physiology(age, f"{sound}_duration_ms"))
         sd = constant(f"{sound}_duration_log_sd", "all")
-        return mean / 1e3 * np.exp(rng.normal(0, sd) + rng.normal(0, 0.08, count))
+        return mean / 1e3 * np.exp(sd * deviation + rng.normal(0, 0.08, count))
 
-    s1 = np.minimum(length("s1"), 0.6 * systole)
-    s2 = np.minimum(length("s2"), 0.6 * (rr - systole))
+    s1 = np.minimum(length("s1", lengths[0]), 0.6 * systole)
+    s2 = np.minimum(length("s2", lengths[1]), 0.6 * (rr - systole))
     keep = onsets[:-1] < duration
     return Beats(
         np.append(onsets[:-1][keep], onsets[1:][keep][-1]),

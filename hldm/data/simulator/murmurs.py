@@ -93,7 +93,7 @@ def _factors(murmur: SystolicMurmur, record: ClinicalRecord, beats: Beats, draws
     pitch = attribute(f"{phase} murmur pitch", murmur.pitch)
     band = tuple(float(pitch[f"freq_{edge}_hz"]) for edge in ("low", "peak", "high"))
     detune = 2 ** (0.3 * (2 * draws[0] - 1))
-    spread = constant("murmur_level_sd_db", murmur.grade, otherwise=3.0)
+    spread = constant("murmur_level_sd_db", SystolicGrade.III)  # softer ones drown, and do not show theirs
     return MurmurFactors(
         phase=murmur.phase,
         murmur=murmur,

@@ -170,6 +170,8 @@ def _noise(record, asked, heart, beats: Beats, sampling_rate: int, seed: int):
 
 
 def _decibels(power: float, noise: np.ndarray) -> float:
-    """SNR in dB; infinite without noise."""
+    """SNR in dB: infinite without noise, minus infinity in a cut so short that no heart sound falls into it."""
     below = float(np.mean(noise**2))
-    return 10 * float(np.log10(power / below)) if below > 0 else np.inf
+    if below == 0:
+        return np.inf
+    return 10 * float(np.log10(power / below)) if power > 0 else -np.inf

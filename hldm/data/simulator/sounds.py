@@ -21,6 +21,7 @@ SNAP = {"frequency": 90.0, "chirp": 4.0, "decay": 0.005, "rise": 0.0008}
 BEAT_SD_DB = 1.2
 DELAY_SD = 0.004  # s
 SNAP_BEAT_SD_DB = 2.5
+SECOND_SNAP = 0.3  # of the second component; two equal snaps would comb the spectrum
 
 
 @dataclass(frozen=True)
@@ -79,24 +80,25 @@ def draw_sounds(
     age = age_key(record)
     site = Location.MV if record.location == Location.PHC else record.location
     inspiration = 0.5 + 0.5 * np.sin(beats.breath)
+    first, second, other = rng.spawn(3)  # so that the number of beats does not move later draws
     late = rng.uniform([0.004, 0.018, 0.006], [0.018, 0.030, 0.020])  # M1 after onset, T1 after M1, A2, seconds
-    m1, t1 = _valve_pair("s1", age, beats.onsets[:-1] + late[0], late[1], -2.0, rng)
+    m1, t1 = _valve_pair("s1", age, beats.onsets[:-1] + late[0], late[1], -2.0, first)
     scale = 1 / _rms([m1, t1], beats.onsets[0], np.median(beats.s1_duration))
     sounds = {"M1": m1.scaled(scale), "T1": t1.scaled(scale)}
 
     rest, breathed = (physiology(age, f"a2p2_{phase}_ms") / 1e3 for phase in ("expiration", "inspiration"))
     split = np.exp(rng.normal(0, 0.3)) * (rest + (breathed - rest) * inspiration)
     ratio = physiology(age, "p2_minus_a2_db_at_PV") - (0.0 if site == Location.PV else 6.0)
-    a2, p2 = _valve_pair("s2", age, beats.s2_onsets + late[2], split, ratio, rng)
+    a2, p2 = _valve_pair("s2", age, beats.s2_onsets + late[2], split, ratio, second)
     softer = constant("s1_minus_s2_db", site, otherwise=physiology(age, f"s1_minus_s2_db_{site}"))
     softer += constant("s1_minus_s2_sd_db", "all") * np.clip(rng.normal(), -2.5, 2.5)
     scale = 10 ** (-softer / 20) / _rms([a2, p2], beats.s2_onsets[0], np.median(beats.s2_duration))
     sounds |= {"A2": a2.scaled(scale), "P2": p2.scaled(scale)}
 
-    physiological = rng.uniform() < physiology(age, "physiological_s3_probability")
+    physiological = other.uniform() < physiology(age, "physiological_s3_probability")
     if physiological and "S3" not in extras:
         extras = (*extras, "S3")
-    quirks = rng.uniform(size=(len(EXTRA_SOUNDS), 3))
+    quirks = other.uniform(size=(len(EXTRA_SOUNDS), 3))
     for name in extras:
         sounds[name] = _extra_sound(name, beats, quirks[EXTRA_SOUNDS.index(name)])
     return sounds
@@ -107,14 +109,16 @@ def _valve_pair(
 ) -> tuple[Sound, Sound]:
     """Both components of S1 or S2; the second is `delay` later and `ratio_db` louder than the first."""
     pitch = constant(f"{sound}_peak_hz", age, otherwise=physiology(age, f"{sound}_peak_hz"))
-    pitch *= 2 ** rng.normal(0, constant(f"{sound}_pitch_octave_sd", "all"))
+    octaves, louder = rng.standard_normal(2)
+    pitch *= 2 ** (constant(f"{sound}_pitch_octave_sd", "all") * octaves)
     decay = constant(f"{sound}_duration_ms", age, otherwise=physiology(age, f"{sound}_duration_ms")) / 8e3
+    snap = constant(f"{sound}_snap_db", "all") + constant(f"{sound}_snap_sd_db", "all") * np.clip(louder, -2, 2)
     level = 10 ** (BEAT_SD_DB * rng.standard_normal(len(times)) / 20)
-    snap = constant(f"{sound}_snap_db", "all") + constant(f"{sound}_snap_sd_db", "all") * np.clip(rng.normal(), -2, 2)
     snaps = level * 10 ** ((snap + SNAP_BEAT_SD_DB * rng.standard_normal(len(times))) / 20)
     times = times + DELAY_SD * np.clip(rng.standard_normal(len(times)), -2, 2)
     first = Sound(times, level, pitch, decay, snaps)
-    return first, replace(first, times=times + delay, frequency=1.15 * pitch).scaled(10 ** (ratio_db / 20))
+    second = replace(first, times=times + delay, frequency=1.15 * pitch, snaps=SECOND_SNAP * snaps)
+    return first, second.scaled(10 ** (ratio_db / 20))
 
 
 def _extra_sound(name: str, beats: Beats, quirks: np.ndarray) -> Sound:
