@@ -56,7 +56,14 @@ def test_the_file_is_a_4_khz_wav_that_says_it_is_synthetic(base, tmp_path):
     with soundfile.SoundFile(tmp_path / "a.wav") as file:
         assert (file.samplerate, file.channels, file.subtype, file.frames) == (4000, 1, "PCM_16", 20480)
         assert "ynthetic" in file.comment
-        np.testing.assert_allclose(file.read(), np.clip(base.waveform, -1, 1), atol=1 / 32767)
+        np.testing.assert_allclose(file.read(), base.waveform / max(1, abs(base.waveform).max()), atol=1 / 32767)
+
+
+def test_a_sound_beyond_full_scale_is_turned_down_not_clipped(base, tmp_path):
+    dataclasses.replace(base, waveform=base.waveform * 100).save(tmp_path / "loud.wav")
+    loud, _ = soundfile.read(tmp_path / "loud.wav")
+    assert abs(loud).max() == pytest.approx(1, abs=1e-3)
+    assert np.corrcoef(loud, base.waveform)[0, 1] > 0.9999
 
 
 def test_a_batch_gives_what_single_calls_give(synth, base):
