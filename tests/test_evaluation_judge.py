@@ -170,7 +170,7 @@ def test_evaluation_refuses_too_few_sounds_and_other_rates():
 
 def test_the_shipped_judge_hears_murmurs_of_real_val_patients(judge, circor):
     split = circor_split()
-    names = [n for n in circor.names if split[n.split("_")[0]] == "val"][::4]
+    names = [n for n in circor.names if split[n.split("_")[0]] == "val"]
     clips = [clip for r in map(circor.recording, names) for clip in clips_of(r, 5.12)[:1]]
     clips = [clip for clip in clips if clip.record.murmur_here is not None]
     said = judge([clip.waveform for clip in clips])

@@ -69,7 +69,7 @@ def test_griffin_lim_gives_back_the_log_mel_and_the_envelope(sound):
     def envelope(x):
         return torch.nn.functional.avg_pool1d(x.abs()[None], 80, 40)[0]
 
-    assert np.corrcoef(envelope(sound), envelope(again))[0, 1] > 0.97
+    assert np.corrcoef(envelope(sound), envelope(again))[0, 1] > 0.95
 
 
 def test_griffin_lim_repeats_itself_and_only_for_the_same_seed(sound):

@@ -86,7 +86,7 @@ def test_rare_classes_are_drawn_as_often_as_common_ones():
 
 @pytest.fixture(scope="module")
 def tiny():
-    return dataclasses.replace(PROFILES["smoke"], max_steps=2, max_patients=6)
+    return dataclasses.replace(PROFILES["smoke"], epochs=(2, 2, 2), max_steps=2, max_patients=6)
 
 
 def test_the_stages_follow_one_another(tiny, tmp_path_factory, monkeypatch):

@@ -252,7 +252,8 @@ def _cut(sound: Sound, samples: int) -> Recording:
 
 
 def _embedded(statistic: Callable) -> Callable[[Sample, Sample], float]:
-    return lambda x, real: statistic(x.values, real.values)
+    """A statistic of two sets of embeddings; NaN where a half of the patients leaves too few for neighbours."""
+    return lambda x, real: statistic(x.values, real.values) if min(len(x), len(real)) > 4 else np.nan
 
 
 def _wasserstein(x: Sample, real: Sample) -> float:
