@@ -1,6 +1,9 @@
 """The shipped model: same seed, same sound; what is asked for is in the record; an edit moves only its subspace."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -49,6 +52,18 @@ def test_same_seed_same_bytes(synth, base, tmp_path):
     base.save(tmp_path / "b.wav")
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
     assert not np.array_equal(synth(PROMPT, seed=1).waveform, base.waveform)
+
+
+def test_same_seed_same_bytes_in_another_process(tmp_path):
+    """Whatever the order in which a set of strings is walked through there."""
+    code = (
+        f"from hldm import Synthesizer; Synthesizer.from_pretrained()({PROMPT!r}, num_inference_steps=2).save('{{}}')"
+    )
+    for hashing in ("1", "2"):
+        path = tmp_path / f"{hashing}.wav"
+        environment = {**os.environ, "PYTHONHASHSEED": hashing}
+        subprocess.run([sys.executable, "-c", code.format(path)], env=environment, check=True, timeout=300)
+    assert (tmp_path / "1.wav").read_bytes() == (tmp_path / "2.wav").read_bytes()
 
 
 def test_the_file_is_a_4_khz_wav_that_says_it_is_synthetic(base, tmp_path):

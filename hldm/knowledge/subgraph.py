@@ -77,7 +77,11 @@ def patient_subgraph(record: ClinicalRecord, hops: int = 2) -> nx.MultiDiGraph:
     if strangers := [node for _, node in edges if node not in graph]:
         raise ValueError(f"conditions: found {strangers}, expected identifiers of the knowledge graph")
     near = set().union(*(_neighbourhood(node, hops - 1) for _, node in edges))
-    patient = nx.MultiDiGraph(graph.subgraph(near))
+    # In the order of the knowledge graph, not of a set: sums over neighbours then repeat to the last bit.
+    patient = nx.MultiDiGraph()
+    patient.add_nodes_from((node, data) for node, data in graph.nodes(data=True) if node in near)
+    edges_near = (e for e in graph.edges(keys=True, data=True) if e[0] in near and e[1] in near)
+    patient.add_edges_from(edges_near)
     patient.add_node("patient", kind="patient", label="patient", age=typical_age(record))
     patient.add_edges_from(("patient", node, relation, {"source": "record"}) for relation, node in edges)
     return patient
