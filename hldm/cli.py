@@ -77,14 +77,17 @@ def _check(options) -> int:
 def _train(options) -> None:
     if options.stage == "judge":
         from hldm.evaluation.judge_card import make_judge
+        from hldm.training.judge import JudgeTraining
 
-        print(make_judge(options.runs))
+        training = JudgeTraining(epochs=options.epochs or JudgeTraining.epochs, seed=options.seed)
+        print(make_judge(options.runs, training=training))
         return
     from hldm.training import train
 
     log = train(options.stage, profile=options.profile, epochs=options.epochs, runs=options.runs, seed=options.seed)
     print("; ".join(f"{name} {value:.4g}" for name, value in log[-1].items()))
-    print(f"export HLDM_WEIGHTS={options.runs}")
+    if all((options.runs / f"{name}.safetensors").is_file() for name in ("vae", "unet", "condition")):
+        print(f"export HLDM_WEIGHTS={options.runs}")  # enough to generate with
 
 
 def _generate(options) -> None:
@@ -138,6 +141,14 @@ def _seed(text: str) -> int:
     return number
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+_count.__name__ = "number above 0"
 _seed.__name__ = "seed from 0 to 2**63 - 1"  # argparse quotes the name: "invalid seed from 0 ... value: '-1'"
 
 
@@ -158,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("simulate", _simulate, "write a simulated corpus in CirCor's format")
     sub.add_argument("folder", type=Path)
-    sub.add_argument("--patients", type=int, default=200)
+    sub.add_argument("--patients", type=_count, default=200)
     sub.add_argument("--seed", type=_seed, default=0)
 
     sub = command("check", _check, "read a corpus in CirCor's format and list every problem")
@@ -167,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("train", _train, "train a stage; an interrupted run resumes")
     sub.add_argument("stage", choices=(*STAGES, "judge"))
     _add_profile(sub)
-    sub.add_argument("--epochs", type=int, help="instead of the profile's")
+    sub.add_argument("--epochs", type=_count, help="instead of the profile's")
     sub.add_argument(
         "--runs", type=Path, default=Path("runs"), help="folder for checkpoints and weights (default: runs)"
     )

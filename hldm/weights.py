@@ -13,6 +13,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 
+class WeightsError(OSError, ValueError):
+    """Weights that are not the ones that were saved under this name."""
+
+
 def sha256(path: str | os.PathLike) -> str:
     """Hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:
@@ -60,7 +64,7 @@ def load_weights(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict
     ------
     FileNotFoundError
         Where there are no such weights.
-    ValueError
+    WeightsError
         Where the file is not the one its ``.sha256`` was written for.
     """
     path = Path(path)
@@ -68,7 +72,7 @@ def load_weights(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict
         raise FileNotFoundError(f"{path}: no weights here; train them, or point HLDM_WEIGHTS at a folder that has them")
     expected = path.with_suffix(".sha256").read_text().split()[0]
     if (found := sha256(path)) != expected:
-        raise ValueError(f"{path}: SHA-256 is {found}, expected {expected}: the file is damaged or was replaced")
+        raise WeightsError(f"{path}: SHA-256 is {found}, expected {expected}: the file is damaged or was replaced")
     with safe_open(path, "pt") as file:
         config = json.loads(file.metadata()["config"])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)

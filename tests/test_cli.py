@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 
 import hldm
 from hldm import cli
+from hldm.config import weights_folder
 
 
 def imported(code: str) -> tuple[float, set[str]]:
@@ -51,6 +53,8 @@ def test_every_command_has_help(capsys):
         (["generate", "a child"], "-o/--output"),
         (["generate", "a child", "-o", "a.wav", "--seed", "-1"], "invalid seed from 0"),
         (["train", "everything"], "invalid choice: 'everything'"),
+        (["train", "vae", "--epochs", "0"], "invalid number above 0"),
+        (["simulate", "corpus", "--patients", "-1"], "invalid number above 0"),
     ],
 )
 def test_a_wrong_command_line_ends_with_usage(capsys, arguments, message):
@@ -96,6 +100,35 @@ def test_a_missing_extra_is_named(capsys, monkeypatch):
 
     monkeypatch.setattr(cli, "_book", absent)
     assert "papermill is not installed" in error_line(capsys, "book")
+
+
+@pytest.mark.parametrize("task", ["build", "render", "links", "check", "serve"])
+def test_every_task_of_the_book_exists(monkeypatch, task):
+    from hldm.book import __main__ as book
+
+    done = []
+    monkeypatch.setitem(book.TASKS, task, lambda options: done.append((options.task, options.profile)))
+    assert cli.main(["book", task, "--profile", "gpu"]) == 0
+    assert done == [(task, "gpu")]
+
+
+def test_damaged_weights_are_one_line(capsys, tmp_path, monkeypatch):
+    for name in ("vae.safetensors", "vae.sha256"):
+        shutil.copy(weights_folder() / name, tmp_path)
+    (tmp_path / "vae.safetensors").write_bytes(b"other")
+    monkeypatch.setenv("HLDM_WEIGHTS", str(tmp_path))
+    assert cli.main(["generate", "a child", "-o", str(tmp_path / "a.wav")]) == 2
+    assert re.fullmatch(r"hldm: \S+vae\.safetensors: SHA-256 is .*\n", capsys.readouterr().err)
+
+
+def test_the_judge_is_trained_as_asked(monkeypatch, tmp_path):
+    from hldm.evaluation import judge_card
+
+    asked = []
+    monkeypatch.setattr(judge_card, "make_judge", lambda folder, training: asked.append((folder, training)))
+    assert cli.main(["train", "judge", "--epochs", "2", "--seed", "3", "--runs", str(tmp_path)]) == 0
+    ((folder, training),) = asked
+    assert (folder, training.epochs, training.seed) == (tmp_path, 2, 3)
 
 
 def test_interrupted(capsys, monkeypatch):

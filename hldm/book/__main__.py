@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import http.server
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hldm.config import PROFILES
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fetch the site's scripts, build the book, check or serve it; the exit status is 0 when all is well."""
+    """Fetch the site's scripts, build the book, render it again, check or serve it; exits with 0 when all is well."""
     from hldm.book.site import ROOT
 
     parser = argparse.ArgumentParser(prog="python -m hldm.book", description=main.__doc__)
@@ -27,8 +28,18 @@ def main(arguments: list[str] | None = None) -> int:
 def _build(options) -> int:
     from hldm.book import build
 
+    return _made(partial(build, options.output, profile=options.profile))
+
+
+def _render(options) -> int:
+    from hldm.book import render
+
+    return _made(partial(render, options.output))
+
+
+def _made(make: Callable[[], Path]) -> int:
     try:
-        print("site:", build(options.output, profile=options.profile) / "book/intro.html")
+        print("site:", make() / "book/intro.html")
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
@@ -75,7 +86,9 @@ def _report(problems: list, what: str) -> int:
     return bool(problems)
 
 
-TASKS = {"build": _build, "check": _check, "fetch": _fetch, "links": _links, "serve": _serve}
+TASKS = {
+    "build": _build, "render": _render, "check": _check, "fetch": _fetch, "links": _links, "serve": _serve,
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())
