@@ -1,4 +1,4 @@
-"""H-LDM for learners: from clinical metadata to heart sounds (and ECGs), chapter by chapter."""
+"""H-LDM for learners: from clinical metadata to heart sounds, chapter by chapter."""
 
 import lazy_loader
 

@@ -154,6 +154,12 @@ def weights_folder() -> Path:
     return _folder("HLDM_WEIGHTS", data_folder() / "weights")
 
 
+def shared_weights(name: str) -> Path:
+    """Weights that the stages build on, of an encoder or the judge: from `weights_folder`, else the shipped ones."""
+    own = weights_folder() / name
+    return own if own.exists() else data_folder() / "weights" / name
+
+
 def cache_folder() -> Path:
     """Downloads and cached features: ``HLDM_CACHE``, or ``~/.cache/hldm``."""
     return _folder("HLDM_CACHE", Path.home() / ".cache" / "hldm")
@@ -162,11 +168,6 @@ def cache_folder() -> Path:
 def circor_folder() -> Path | None:
     """CirCor in its published layout: ``HLDM_CIRCOR``, or None where it is not set."""
     return _folder("HLDM_CIRCOR", None)
-
-
-def ptbxl_folder() -> Path | None:
-    """PTB-XL in its published layout: ``HLDM_PTBXL``, or None where it is not set."""
-    return _folder("HLDM_PTBXL", None)
 
 
 def simulated_folder() -> Path:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hldm.conditioning import SCALARS, ConditionEncoder, GraphEncoder, TextEncoder, scalars, targets
-from hldm.config import ConditionConfig
+from hldm.config import ConditionConfig, data_folder, shared_weights
 from hldm.data import ClinicalRecord, SystolicMurmur
 from hldm.knowledge import narrative, random_record
 from hldm.training.encoders import mask_tokens, train_encoders
@@ -33,6 +33,14 @@ def graph_encoder():
 @pytest.fixture(scope="module")
 def encoder(text_encoder, graph_encoder):
     return ConditionEncoder(text_encoder=text_encoder, graph_encoder=graph_encoder)
+
+
+def test_a_run_without_encoders_of_its_own_uses_the_shipped_ones(tmp_path, monkeypatch):
+    monkeypatch.setenv("HLDM_WEIGHTS", str(tmp_path))
+    assert shared_weights("text_encoder") == data_folder() / "weights" / "text_encoder"
+    (tmp_path / "text_encoder").mkdir()
+    assert shared_weights("text_encoder") == tmp_path / "text_encoder"
+    assert not GraphEncoder.from_pretrained().training
 
 
 def drawn(number, seed=0):

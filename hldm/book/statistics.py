@@ -10,7 +10,7 @@ from importlib.metadata import version
 import psutil
 
 from hldm.book.execute import Run
-from hldm.config import PROFILES, circor_folder, ptbxl_folder
+from hldm.config import PROFILES, circor_folder
 
 #: What shapes the numbers on the pages.
 SHOWN_VERSIONS = (
@@ -80,11 +80,9 @@ def _data(profile: str) -> list[list[str]]:
     budget = PROFILES[profile]
     patients = "all" if budget.max_patients is None else f"at most {budget.max_patients}"
     heart_sounds = "CirCor DigiScope, as published" if circor_folder() else "the simulated corpus of this project"
-    ecgs = "PTB-XL, as published" if ptbxl_folder() else "simulated"
     return [
         ["Profile", f"`{profile}` ({patients} patients for each training)"],
         ["Heart sounds", heart_sounds],
-        ["ECGs", ecgs],
     ]
 
 

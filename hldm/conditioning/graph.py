@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, HeteroData
 from torch_geometric.nn import HeteroConv, SAGEConv, global_mean_pool
 
-from hldm.config import weights_folder
+from hldm.config import shared_weights
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.subgraph import NODE_TYPES, edge_types, node_index, patient_subgraph, to_hetero
 
@@ -52,7 +52,7 @@ class GraphEncoder(nn.Module):
     def from_pretrained(cls, path: str | Path | None = None) -> GraphEncoder:
         """The shipped encoder, or one from a safetensors file, frozen and in evaluation mode."""
         encoder = cls()
-        encoder.load_state_dict(load_file(path or weights_folder() / "graph_encoder.safetensors"))
+        encoder.load_state_dict(load_file(path or shared_weights("graph_encoder.safetensors")))
         return encoder.eval().requires_grad_(False)
 
     def forward(self, batch: HeteroData) -> Tensor:

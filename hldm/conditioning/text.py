@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hldm.config import weights_folder
+from hldm.config import shared_weights
 
 STATISTICS = "standardisation.safetensors"  # beside a model's weights
 
@@ -46,7 +46,7 @@ class TextEncoder:
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
 
-        self.name = str(name or weights_folder() / "text_encoder")
+        self.name = str(name or shared_weights("text_encoder"))
         bars = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # a bar per load litters notebooks
         try:

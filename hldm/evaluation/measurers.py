@@ -10,7 +10,7 @@ import librosa
 import numpy as np
 import torch
 
-from hldm.config import AudioConfig, weights_folder
+from hldm.config import AudioConfig, shared_weights
 from hldm.data.mel import LogMel
 from hldm.models.judge import ATTRIBUTES, STATES, JudgeConfig, JudgeNet, level
 from hldm.weights import load_weights, sha256
@@ -71,7 +71,7 @@ class Judge:
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike | None = None) -> Judge:
         """The shipped judge, or the one at `path`; errors as of `hldm.weights.load_weights`."""
-        path = weights_folder() / "judge.safetensors" if path is None else path
+        path = shared_weights("judge.safetensors") if path is None else path
         state, config = load_weights(path)
         model = JudgeNet(JudgeConfig(**config | {k: tuple(config[k]) for k in ("widths", "dilations")}))
         model.load_state_dict(state)
