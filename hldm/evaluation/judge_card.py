@@ -121,5 +121,5 @@ def make_judge(folder: str | os.PathLike, *, training: JudgeTraining = JudgeTrai
         f"  other moments, gains of +-{training.gain_db:g} dB and faint noise as augmentation.",
         rows="\n".join(figures(judge, val)),
     )
-    path.with_suffix(".md").write_text(card)
+    path.with_suffix(".md").write_text(card, encoding="utf-8")
     return judge

@@ -8,7 +8,7 @@ murmur, and the rare ones win ties. Bayes' rule weighs each picture by how commo
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -128,7 +128,7 @@ def _murmur_conditions() -> list[dict]:
     return [row for row in read_table("conditions").to_dict("records") if row["phase"] != "none"]
 
 
-@cache
+@lru_cache(maxsize=1024)
 def differential(record: ClinicalRecord) -> tuple[Suggestion, ...]:
     """Conditions that explain a murmur, the most probable first.
 

@@ -69,5 +69,5 @@ SHA-256: `{sha256(weights)}`
 Sounds made with these weights are synthetic: for teaching and research, not for diagnosis.
 """
     path = weights.with_suffix(".md")
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path

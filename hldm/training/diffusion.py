@@ -57,9 +57,10 @@ def train_diffusion(
     wordings = [ConditionEncoder(condition_config).features(records, seed=k * len(records)) for k in range(2)]
     chances = rare_class_weights(records) if stage == 3 else torch.ones(len(records))
 
-    torch.manual_seed(seed)
     if start_from is None:
-        unet, condition = StructuredUNet(config), ConditionEncoder(condition_config)
+        with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
+            torch.manual_seed(seed)
+            unet, condition = StructuredUNet(config), ConditionEncoder(condition_config)
     else:
         unet, condition = StructuredUNet.from_pretrained(start_from), ConditionEncoder.from_pretrained(start_from)
     process = GaussianDiffusion(unet.config.diffusion)

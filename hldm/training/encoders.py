@@ -6,7 +6,6 @@ time, by masked-language modelling on the narratives.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from hldm.config import PROFILES, Profile, weights_folder
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.narration import narrative
 from hldm.knowledge.sampling import random_record
+from hldm.weights import sha256
 
 STEPS = {"text": 1500, "graph": 900}  # where the profile sets no cap
 SPECIAL = {
@@ -218,10 +218,6 @@ def probe(
     return {name: balanced_accuracy_score(truth_test[name], reader.predict(x_test)) for name, reader in readers.items()}
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def train_encoders(
     profile: Profile | str = "gpu", out: str | Path | None = None, seed: int = 0, probe_records: int = 1500
 ) -> dict:
@@ -257,7 +253,7 @@ def train_encoders(
         train_graph_encoder(steps["graph"], graph, seed=seed)
     report = {"steps": steps, "seed": seed} | measure_encoders(out, records=probe_records, seed=seed + 1)
     weights = [*sorted(text.glob("*.safetensors")), graph]
-    report["sha256"] = {str(path.relative_to(out)): _sha256(path) for path in weights}
+    report["sha256"] = {str(path.relative_to(out)): sha256(path) for path in weights}
     summary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 

@@ -44,8 +44,9 @@ def train_vae(
     """
     clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=hop_seconds)
     batches = ClipBatches(clips, batch_size)
-    torch.manual_seed(seed)
-    vae = MultiScaleVAE(config).to(device)
+    with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
+        torch.manual_seed(seed)
+        vae = MultiScaleVAE(config).to(device)
 
     def step_loss(step: int, generator: torch.Generator):
         batch = batches.batch(batches.draw(generator)).to(device)
