@@ -123,6 +123,8 @@ def test_only_some_patients(published):
     splits = {"101": "train", "102": "val"}
     assert CircorCorpus(published, "val", splits=splits).names == ("102_MV",)
     assert CircorCorpus(published, max_patients=1).names == tuple(NAMES["101"])
+    with pytest.raises(DataError, match="splits: found '102'"):
+        CircorCorpus(published, "val", splits={"101": "train"}).names  # noqa: B018
     with pytest.raises(ValueError, match="validation"):
         CircorCorpus(published, "validation")
     with pytest.raises(KeyError, match="102_AV"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import multiprocessing
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -70,6 +71,17 @@ def test_recordings_without_annotation_are_named_not_lost(tmp_path):
     clips = ClipDataset([bare, recording()], cache=tmp_path)
     assert clips.skipped == ["7_MV"]
     assert {clips[i].name for i in range(len(clips))} == {"1_AV"}
+
+
+def test_a_stretch_that_ends_within_the_last_frame_gives_no_clip_and_is_named(tmp_path):
+    states = (State.S1, State.SYSTOLE, State.S2, State.DIASTOLE)
+    edges = 0.01 + 0.16001 * np.arange(33)  # eight beats, together hardly longer than a clip
+    segments = tuple(Segment(a, b, states[i % 4]) for i, (a, b) in enumerate(pairwise(edges)))
+    late = dataclasses.replace(recording(name="8_AV"), segments=segments)
+    cut = dataclasses.replace(late, waveform=late.waveform[: round(edges[-1] * 4000)])
+    assert len(ClipDataset([late], cache=tmp_path)) == 1
+    clips = ClipDataset([cut], cache=tmp_path)
+    assert (len(clips), clips.skipped) == (0, ["8_AV"])
 
 
 def test_other_rates_are_resampled(tmp_path):

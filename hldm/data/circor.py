@@ -111,6 +111,8 @@ class CircorCorpus:
             from hldm.data.split import splits_for
 
             splits = splits_for(patients) if self.splits is None else self.splits
+            if missing := [p.patient_id for p in patients if p.patient_id not in splits]:
+                raise DataError("a part for every patient", file=self.root, field="splits", value=missing[0])
             patients = [p for p in patients if splits[p.patient_id] == self.split]
         return tuple(patients[: self.max_patients])
 

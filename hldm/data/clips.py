@@ -127,15 +127,16 @@ class ClipDataset(torch.utils.data.Dataset):
             self._add(recording.resample(config.sampling_rate), hop_seconds or config.clip_seconds)
 
     def _add(self, recording: Recording, hop: float) -> None:
-        found = []
+        found, frames = [], len(recording.waveform) // self.config.hop_length
         for stretch in annotated_stretches(recording):
             for index in clip_starts(stretch, self.config.clip_seconds, hop):
                 start = stretch[index, 0]
+                first = math.ceil(start * self.config.frame_rate)
                 inside = stretch[(stretch[:, 0] >= start) & (stretch[:, 4] <= start + self.config.clip_seconds)]
-                if len(inside):
+                if len(inside) and first + self.config.clip_frames <= frames:
                     heart_rate = 60 / np.median(inside[:, 4] - inside[:, 0])
                     whole = int((inside[-1, 4] - start) * self.config.frame_rate)
-                    found.append((len(self._sources), math.ceil(start * self.config.frame_rate), whole, heart_rate))
+                    found.append((len(self._sources), first, whole, heart_rate))
         if not found:
             self.skipped.append(recording.name)
             return
@@ -146,12 +147,12 @@ class ClipDataset(torch.utils.data.Dataset):
         bare = Recording(np.empty(0, np.float32), recording.sampling_rate, recording.location, (),
                          recording.record, recording.patient_id, recording.name)  # fmt: skip
         self._sources.append((log_mel, torch.from_numpy(position), torch.from_numpy(states), bare))
-        self._clips += [c for c in found if c[1] + self.config.clip_frames <= log_mel.shape[-1]]
+        self._clips += found
 
     def _features(self, recording: Recording) -> Tensor:
         """Log-mel of the whole recording, ``(mels, frames)``, float16, from the cache where it is there."""
         beats = recording.cycles
-        key = hashlib.sha256(repr(astuple(self.config)).encode() + recording.waveform.tobytes())
+        key = hashlib.sha256(repr((astuple(self.config), REFERENCE_RMS)).encode() + recording.waveform.tobytes())
         key.update(beats.tobytes())
         path = self.cache / f"{key.hexdigest()[:32]}.npy"
         if path.is_file():

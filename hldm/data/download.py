@@ -120,7 +120,7 @@ def download(
     url = (mirror or dataset.url).rstrip("/")
     if not re.match(r"https?://[^/]", url):
         raise DataError("an address that starts with http:// or https://", field="mirror", value=mirror)
-    destination = Path(destination) if destination is not None else cache_folder() / dataset.name
+    destination = Path(destination).expanduser() if destination is not None else cache_folder() / dataset.name
 
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         verify(dataset, destination)

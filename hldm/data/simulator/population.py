@@ -28,8 +28,8 @@ def complete_record(record: ClinicalRecord, seed: int) -> ClinicalRecord:
     def rng(name: str) -> np.random.Generator:
         return stream(seed, f"record {name}")
 
-    def draw(field: str, name: str, given: str = "", position: int = 1) -> str:
-        return _draw(field, rng(name), given, position)
+    def draw(field: str, name: str, given: str = "") -> str:
+        return _draw(field, rng(name), given)
 
     if record.age_group is None and not record.pregnant:
         if record.age_years is not None:
@@ -90,15 +90,15 @@ def _draw_pair(field: str, rng: np.random.Generator) -> list[str]:
     return str(rng.choice(values, p=weights)).split("|")
 
 
-def _draw(field: str, rng: np.random.Generator, given: str = "", position: int = 1) -> str:
-    """A value of a field from CirCor's counts; of ``A x B``, a value of one given the other."""
+def _draw(field: str, rng: np.random.Generator, given: str = "") -> str:
+    """A value of a field from CirCor's counts; of ``A x B``, a value of B given A."""
     values, weights = marginal(field)
     if " x " in field:
         pairs = [value.split("|") for value in values]
-        usable = np.array([pair[1 - position] == given and pair[position] != "nan" for pair in pairs])
+        usable = np.array([a == given and b != "nan" for a, b in pairs])
         if not usable.any():
-            usable = np.array([pair[position] != "nan" for pair in pairs])
-        values = [pair[position] for pair in pairs]
+            usable = np.array([b != "nan" for _, b in pairs])
+        values = [b for _, b in pairs]
         weights = weights * usable
     return str(rng.choice(values, p=weights / weights.sum()))
 
