@@ -30,7 +30,10 @@ def _template() -> go.layout.Template:
     layout = go.Layout(
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", colorway=COLOURS,
         font={"color": NEUTRAL, "size": 13}, height=320,
-        title={"x": 0, "xref": "paper", "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 10}},
+        title={
+            "font": {"size": 15}, "x": 0, "xref": "container", "y": 1, "yref": "container", "yanchor": "top",
+            "pad": {"t": 10},
+        },
         margin={"l": 10, "r": 10, "t": 70, "b": 10}, xaxis=axis, yaxis=axis, hovermode="closest",
         legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
     )  # fmt: skip
@@ -140,7 +143,8 @@ def _shade(figure: go.Figure, segments: list[Segment], name: str, colour: str) -
         x=x, y=y, yaxis="y2", mode="lines", line={"width": 0}, fill="toself", fillcolor=colour, opacity=0.3,
         name=name, hoverinfo="name",
     )  # fmt: skip
-    figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})
+    hidden = {"range": [0, 1], "visible": False, "fixedrange": True}
+    figure.update_layout(yaxis={"overlaying": "y2", "tickmode": "auto"}, yaxis2=hidden)  # bands lie below
 
 
 def decibels(samples: np.ndarray, sampling_rate: int, *, window: int = 256, hop: int = 32):
