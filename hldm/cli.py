@@ -121,7 +121,9 @@ def _evaluate(options) -> None:
     if not reference:
         raise DataError("recordings of validation patients", file=folder)
     records = [reference[i * len(reference) // wanted].record for i in range(wanted)]  # as various as the patients
-    sounds = Synthesizer.from_pretrained().batch(records, seeds=range(wanted))
+    sounds = Synthesizer.from_pretrained().batch(
+        records, seeds=range(wanted), num_inference_steps=PROFILES[options.profile].inference_steps
+    )
     try:
         print(evaluate(sounds, reference, data=f"{folder.name} val").to_string())
     except ValueError as error:

@@ -154,10 +154,10 @@ def weights_folder() -> Path:
     return _folder("HLDM_WEIGHTS", data_folder() / "weights")
 
 
-def shared_weights(name: str) -> Path:
-    """Weights that the stages build on, of an encoder or the judge: from `weights_folder`, else the shipped ones."""
-    own = weights_folder() / name
-    return own if own.exists() else data_folder() / "weights" / name
+def shared_weights(name: str, folder: str | os.PathLike | None = None) -> Path:
+    """Weights that others build on, of an encoder or the judge: in `folder`, else `weights_folder`, else as shipped."""
+    places = (*([Path(folder)] if folder else []), weights_folder(), data_folder() / "weights")
+    return next((place / name for place in places if (place / name).exists()), places[-1] / name)
 
 
 def cache_folder() -> Path:

@@ -93,7 +93,6 @@ def test_shapes_of_every_ablation(encoder, text, graph, label, with_scalars, bat
     condition = fusion(features)
     assert condition.vector.shape == (batch, 32)
     assert condition.tokens.shape == (batch, fusion.num_tokens, 32)
-    assert condition.heart_rate.shape == (batch,)
     assert ("text" in features, "graph" in features, "label" in features) == (text, graph, label)
 
 
@@ -120,7 +119,6 @@ def test_dropping_gives_the_null_condition_whatever_the_record(encoder):
     torch.testing.assert_close(condition.vector[drop], null.vector[drop])
     torch.testing.assert_close(condition.tokens[drop], null.tokens[drop])
     torch.testing.assert_close(condition.tokens[1], encoder(features).tokens[1])
-    assert condition.heart_rate[drop].isnan().all()
 
 
 def test_tokens_are_distinct_views(encoder):

@@ -115,3 +115,13 @@ def test_an_error_says_where_what_and_what_else():
     error = DataError("one of A, B", file="x.txt", field="Sex", value="C")
     assert str(error) == "x.txt: Sex: found 'C', expected one of A, B"
     assert str(DataError("a table", file="x.csv")) == "x.csv: expected a table"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("conditions", "vsd"), ("murmur_locations", "AV+PV"), ("pregnant", "yes")]
+)
+def test_a_string_where_a_sequence_or_a_truth_is_meant_is_named(field, value):
+    with pytest.raises(DataError) as error:
+        ClinicalRecord(**{field: value})
+    assert (error.value.field, error.value.value) == (field, value)
+    assert ClinicalRecord(**{field: None}) == ClinicalRecord()

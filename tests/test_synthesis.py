@@ -1,6 +1,7 @@
 """The shipped model: same seed, same sound; what is asked for is in the record; an edit moves only its subspace."""
 
 import dataclasses
+import functools
 import os
 import subprocess
 import sys
@@ -106,10 +107,10 @@ def test_any_length_site_and_seed(duration, location, seed):
     assert sound.record.location == location
 
 
-def _shared(found=[]):  # noqa: B006 (loaded once, for hypothesis takes no fixture)
-    if not found:
-        found.append(Synthesizer.from_pretrained())
-    return found[0]
+@functools.cache
+def _shared():
+    """Loaded once: hypothesis takes no fixture of a smaller scope."""
+    return Synthesizer.from_pretrained()
 
 
 def test_an_edit_of_the_murmur_keeps_the_rest(synth, base):

@@ -107,3 +107,14 @@ def test_the_stages_follow_one_another(tiny, tmp_path_factory, monkeypatch):
 def test_an_unknown_stage_is_named():
     with pytest.raises(ValueError, match="'vea', expected one of encoders, vae"):
         train("vea")
+
+
+def test_a_checkpoint_of_another_seed_is_not_continued(tmp_path):
+    net = nn.Linear(1, 1)
+
+    def step_loss(step, generator):
+        return net(torch.ones(1, 1)).sum(), {}
+
+    fit(net, step_loss, 2, folder=tmp_path, seed=1)
+    with pytest.raises(ValueError, match="seed is 1, expected 2"):
+        fit(net, step_loss, 4, folder=tmp_path, seed=2)

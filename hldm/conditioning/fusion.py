@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from hldm.conditioning.fields import CATEGORIES, SCALARS, scalars, targets
-from hldm.config import ConditionConfig, weights_folder
+from hldm.config import ConditionConfig, shared_weights, weights_folder
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.narration import narrative
 from hldm.weights import load_weights
@@ -38,13 +38,10 @@ class Condition(NamedTuple):
         c of Eq. 1 plus the scalars: for FiLM.
     tokens : Tensor (batch, tokens, width)
         Several distinct views of the same knowledge: for cross-attention.
-    heart_rate : Tensor (batch,)
-        bpm; NaN where unknown or dropped: for Medical Attention.
     """
 
     vector: Tensor
     tokens: Tensor
-    heart_rate: Tensor
 
 
 class ConditionEncoder(nn.Module):
@@ -55,8 +52,9 @@ class ConditionEncoder(nn.Module):
     config : ConditionConfig
         Widths and ablations.
     text_encoder, graph_encoder : optional
-        Frozen encoders for `features`; the shipped ones are loaded when first needed. They are no part of this
-        module's parameters.
+        Frozen encoders for `features`. They are no part of this module's parameters.
+    folder : path, optional
+        Where encoders that are not given are looked for when first needed, before the shipped ones.
     """
 
     def __init__(
@@ -64,9 +62,10 @@ class ConditionEncoder(nn.Module):
         config: ConditionConfig = ConditionConfig(),
         text_encoder: TextEncoder | None = None,
         graph_encoder: GraphEncoder | None = None,
+        folder: str | os.PathLike | None = None,
     ):
         super().__init__()
-        self.config = config
+        self.config, self.folder = config, folder
         self._given = (text_encoder, graph_encoder)  # in a tuple, out of nn.Module's sight
         width = config.width
         parts = {"text": config.text_tokens, "graph": config.graph_tokens, "label": 1}
@@ -86,7 +85,7 @@ class ConditionEncoder(nn.Module):
     def from_pretrained(cls, folder: str | os.PathLike | None = None) -> ConditionEncoder:
         """The fusion of a weights folder (default: the shipped one), in evaluation mode."""
         state, config = load_weights(Path(folder or weights_folder()) / "condition.safetensors")
-        encoder = cls(ConditionConfig(**config))
+        encoder = cls(ConditionConfig(**config), folder=folder)
         encoder.load_state_dict(state)
         return encoder.eval()
 
@@ -105,16 +104,20 @@ class ConditionEncoder(nn.Module):
         """f_BERT."""
         from hldm.conditioning.text import TextEncoder
 
-        return self._given[0] or TextEncoder(self.config.text_encoder)
+        own = self.config.text_encoder or shared_weights("text_encoder", self.folder)
+        return self._given[0] or TextEncoder(own)
+
+    @cached_property
+    def _graph_encoder(self) -> tuple[GraphEncoder]:
+        from hldm.conditioning.graph import GraphEncoder
+
+        own = shared_weights("graph_encoder.safetensors", self.folder)
+        return (self._given[1] or GraphEncoder.from_pretrained(own),)  # in a tuple, out of nn.Module's sight
 
     @property
     def graph_encoder(self) -> GraphEncoder:
         """g_GNN."""
-        if self._given[1] is None:
-            from hldm.conditioning.graph import GraphEncoder
-
-            self._given = (self._given[0], GraphEncoder.from_pretrained())
-        return self._given[1]
+        return self._graph_encoder[0]
 
     @torch.no_grad()
     def features(self, records: Sequence[ClinicalRecord], seed: int = 0) -> dict[str, Tensor]:
@@ -130,8 +133,7 @@ class ConditionEncoder(nn.Module):
         -------
         dict of Tensor
             `text` (batch, text width), `graph` (batch, graph width), `label` (batch, 3) one-hot murmur_here,
-            `scalars` and `known` (batch, len(SCALARS)), `heart_rate` (batch,) in bpm; what the configuration
-            leaves out is missing. On the CPU.
+            `scalars` and `known` (batch, len(SCALARS)); what the configuration leaves out is missing. On the CPU.
         """
         found: dict[str, Tensor] = {}
         if "text" in self.parts:
@@ -143,8 +145,6 @@ class ConditionEncoder(nn.Module):
             classes = targets(records)["murmur_here"]
             found["label"] = nn.functional.one_hot(classes, len(CATEGORIES["murmur_here"])).float()
         found["scalars"], found["known"] = scalars(records)
-        rates = [float("nan") if r.heart_rate is None else r.heart_rate for r in records]
-        found["heart_rate"] = torch.tensor(rates, dtype=torch.float32)
         return found
 
     def forward(self, features: Mapping[str, Tensor], drop: Tensor | None = None) -> Condition:
@@ -164,13 +164,12 @@ class ConditionEncoder(nn.Module):
             vector = vector + self.weight[name] * self.norm[name](self.project[name](features[name]))
             views = self.views[name](features[name]).unflatten(-1, (count, self.config.width))
             tokens.append(self.weight[name] * nn.functional.layer_norm(views, views.shape[-1:]))
-        heart_rate = features["heart_rate"]
         if self.config.scalars:
             value = features["scalars"].unsqueeze(-1) * self.slope + self.offset  # (batch, scalars, width)
             value = torch.where(features["known"].unsqueeze(-1), value, self.unknown)
             vector = vector + value.sum(1)
             tokens.append(value)
-        condition = Condition(vector, torch.cat(tokens, dim=1), heart_rate)
+        condition = Condition(vector, torch.cat(tokens, dim=1))
         return condition if drop is None else self._drop(condition, drop)
 
     def null(self, batch: int) -> Condition:
@@ -178,7 +177,6 @@ class ConditionEncoder(nn.Module):
         return Condition(
             self.null_vector.expand(batch, -1),
             self.null_tokens.expand(batch, -1, -1),
-            self.null_vector.new_full((batch,), torch.nan),
         )
 
     def _drop(self, condition: Condition, drop: Tensor) -> Condition:

@@ -200,8 +200,13 @@ class ClinicalRecord:
             "most_audible_location": Location, "outcome": Outcome, "location": Location,
         }.items():  # fmt: skip
             put(name, _choice(kind, getattr(self, name), name))
+        for name in ("murmur_locations", "conditions"):
+            if isinstance(value := getattr(self, name), str):
+                raise DataError("a sequence of values, not one string", field=name, value=value)
+            put(name, tuple(value or ()))
         put("murmur_locations", tuple(_choice(Location, v, "murmur_locations") for v in self.murmur_locations))
-        put("conditions", tuple(self.conditions))
+        if self.pregnant not in (None, True, False):
+            raise DataError("True, False or None", field="pregnant", value=self.pregnant)
         put("age_years", _within(self.age_years, 0, 120, "age_years", "years"))
         put("height_cm", _within(self.height_cm, 20, 250, "height_cm", "cm"))
         put("weight_kg", _within(self.weight_kg, 0.3, 400, "weight_kg", "kg"))

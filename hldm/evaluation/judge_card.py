@@ -12,7 +12,7 @@ from hldm.config import circor_folder
 from hldm.data import CircorCorpus, DataError, Recording
 from hldm.evaluation import Judge, Sample, estimate_heart_rate, interval
 from hldm.evaluation.consistency import balanced_accuracy
-from hldm.models.judge import ATTRIBUTES
+from hldm.models.judge import ATTRIBUTES, MURMUR_ATTRIBUTES
 from hldm.training.judge import IGNORE, JudgeTraining, judge_recordings, labels_of, train_judge
 from hldm.weights import save_weights
 
@@ -40,15 +40,14 @@ was chosen on the same recordings, the figures are slightly kind.
 | --- | --- | --- | --- | --- | --- |
 {rows}
 
-The heart rate of a sound is measured by `hldm.evaluation.physiology.estimate_heart_rate` (autocorrelation), which
-does better than the network's own regression; both stand above, against the median annotated beat.
+The heart rate of a sound is measured by `hldm.evaluation.physiology.estimate_heart_rate` (autocorrelation).
+The network's own regression stands beside it above; both against the median annotated beat.
 
 ## Limits
 
 Children and pregnant women of two screening campaigns in Brazil, one make of stethoscope. The attributes of murmurs
-rest on 26 patients of `val`: their intervals are wide, and timing, pitch and quality are heard only somewhat better
-than chance. Among those patients nobody has a late-systolic, a crescendo or a musical murmur. Read a generator's
-score beside the score on real recordings, never alone. Grade III means III or louder.
+rest on {murmur_patients} patients of `val`: their intervals are wide. Among those patients nobody has: {unheard}.
+Read a generator's score beside the score on real recordings, never alone. Grade III means III or louder.
 """
 
 
@@ -108,6 +107,9 @@ def make_judge(folder: str | os.PathLike, *, training: JudgeTraining = JudgeTrai
         model, _ = train_judge(train, val, training=training)
         save_weights(path, model.state_dict(), model.config)
     judge = Judge.from_pretrained(path)
+    graded = [r for r in val if labels_of(r)["grade"] != IGNORE]
+    heard = {getattr(r.record.systolic, name) for r in graded for name in MURMUR_ATTRIBUTES}
+    unheard = [value for name in MURMUR_ATTRIBUTES for value in ATTRIBUTES[name] if value not in heard]
     updates = training.epochs * -(-len(train) * training.crops // training.batch_size)
     card = CARD.format(
         parameters=sum(p.numel() for p in judge.model.parameters()),
@@ -120,6 +122,8 @@ def make_judge(folder: str | os.PathLike, *, training: JudgeTraining = JudgeTrai
         training=f"{updates:,} updates of {training.batch_size} clips, seed {training.seed}, AdamW, one-cycle rate;\n"
         f"  other moments, gains of +-{training.gain_db:g} dB and faint noise as augmentation.",
         rows="\n".join(figures(judge, val)),
+        murmur_patients=len({r.patient_id for r in graded}),
+        unheard=", ".join(unheard) or "none",
     )
     path.with_suffix(".md").write_text(card, encoding="utf-8")
     return judge

@@ -54,13 +54,14 @@ def train_diffusion(
     records = [clips[i].record for i in range(len(clips))]
     positions = torch.stack([clips[i].beat_position for i in range(len(clips))])[:, :: vae.config.downsampling]
     positions = positions.to(device)
-    wordings = [ConditionEncoder(condition_config).features(records, seed=k * len(records)) for k in range(2)]
+    teller = ConditionEncoder(condition_config, folder=folder)
+    wordings = [teller.features(records, seed=k * len(records)) for k in range(2)]
     chances = rare_class_weights(records) if stage == 3 else torch.ones(len(records))
 
     if start_from is None:
         with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
             torch.manual_seed(seed)
-            unet, condition = StructuredUNet(config), ConditionEncoder(condition_config)
+            unet, condition = StructuredUNet(config), ConditionEncoder(condition_config, folder=folder)
     else:
         unet, condition = StructuredUNet.from_pretrained(start_from), ConditionEncoder.from_pretrained(start_from)
     process = GaussianDiffusion(unet.config.diffusion)

@@ -55,6 +55,8 @@ def fit(
     start, log = 0, []
     if path.is_file():
         saved = torch.load(path, weights_only=True)
+        if saved["seed"] != seed:
+            raise ValueError(f"{path}: seed is {saved['seed']}, expected {seed}: use the folder of another run")
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
@@ -62,7 +64,7 @@ def fit(
 
     def save(step: int) -> None:
         state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(),
-                 "schedule": schedule.state_dict(), "step": step, "log": log}  # fmt: skip
+                 "schedule": schedule.state_dict(), "step": step, "seed": seed, "log": log}  # fmt: skip
         partial = path.with_suffix(".partial")
         torch.save(state, partial)
         os.replace(partial, path)
