@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hldm.data import CircorCorpus, ClinicalRecord, Recording, Segment, State, SystolicMurmur, simulate
-from hldm.data.calibration import calibrate, compare, measure, measure_all, twins
+from hldm.data.calibration import calibrate
+from hldm.data.measurement import compare, measure, measure_all, twins
 from hldm.data.simulator.constants import calibration, constant
 
 
