@@ -123,7 +123,7 @@ def _prepare_for_page(path: Path, run: Run, profile: str) -> None:
         tags = cell.metadata.get("tags", [])
         if "injected-parameters" in tags:
             cell.metadata["tags"] = [*tags, "remove-input"]
-    cost = f"{run.seconds:.1f} s and {run.peak_gigabytes:.2f} GB of memory at their highest"
+    cost = f"{run.seconds:.1f} s and at most {run.peak_gigabytes:.2f} GB of memory"
     note = f"---\n*This page was executed with the profile `{profile}`: {cost}.*"
     notebook.cells.append(nbformat.v4.new_markdown_cell(note))
     nbformat.write(notebook, path)
