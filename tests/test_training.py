@@ -14,7 +14,7 @@ from torch import nn
 
 from hldm.config import PROFILES, STAGES
 from hldm.data.records import ClinicalRecord, SystolicMurmur
-from hldm.training import fit, train
+from hldm.training import fit, run_folder, train
 from hldm.training.diffusion import rare_class_weights
 
 LOOP = """
@@ -102,6 +102,14 @@ def test_the_stages_follow_one_another(tiny, tmp_path_factory, monkeypatch):
     assert any(not torch.equal(before[k], after[k]) for k in before)
     sound = Synthesizer.from_pretrained(runs)("no murmur, HR 90", num_inference_steps=2)
     assert sound.waveform.shape == (20480,)
+
+
+def test_long_runs_are_kept_and_short_ones_start_afresh(monkeypatch, tmp_path):
+    monkeypatch.setenv("HLDM_CACHE", str(tmp_path))
+    assert run_folder(PROFILES["gpu"]) == run_folder(PROFILES["gpu"]) == tmp_path / "runs"
+    first, second = run_folder(PROFILES["smoke"]), run_folder(PROFILES["smoke"])
+    assert first != second
+    assert list(first.iterdir()) == []
 
 
 def test_an_unknown_stage_is_named():

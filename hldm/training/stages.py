@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import tempfile
 from pathlib import Path
 
 import torch
 
-from hldm.config import PROFILES, STAGES, Profile, weights_folder
+from hldm.config import PROFILES, STAGES, Profile, cache_folder, weights_folder
 
 
 def train(
@@ -46,6 +47,17 @@ def train(
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return globals()[f"_{stage}"](profile, Path(runs), device, seed)
+
+
+def run_folder(profile: Profile) -> Path:
+    """Where a chapter trains.
+
+    At `gpu` it is ``runs`` in the cache folder: a run that was cut off resumes, and the next chapter builds on it.
+    The short runs of the other profiles get a folder of their own, so that they always run.
+    """
+    if profile.name == "gpu":
+        return cache_folder() / "runs"
+    return Path(tempfile.mkdtemp(prefix="hldm-"))
 
 
 def _built(runs: Path, name: str) -> Path:
