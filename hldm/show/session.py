@@ -49,7 +49,8 @@ def setup(profile: str = "smoke", *, seed: int = 0) -> Session:
     torch.manual_seed(seed)
     use_book_figures(on_page=on_page())
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    where = torch.cuda.get_device_name() if device == "cuda" else f"CPU ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    where = torch.cuda.get_device_name() if device == "cuda" else f"CPU ({threads} thread{'s' * (threads > 1)})"
     data = "the CirCor recordings" if circor_folder() else "the simulated corpus"
     note = f"Profile <b>{profile}</b> on {where}, with {data}."
     if profile == "gpu" and device == "cpu":
