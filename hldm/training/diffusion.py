@@ -126,7 +126,7 @@ def score_denoiser(
     chosen = range(0, len(clips), -(-len(clips) // 256))
     records = [clips[i].record for i in chosen]
     positions = torch.stack([clips[i].beat_position for i in chosen])[:, :: vae.config.downsampling]
-    z = vae.standardise(torch.cat([vae.encode(clips[i].log_mel[None]).mean for i in chosen]))
+    z = vae.standardise(encode_clips(vae, clips, chosen))
     process, generator = GaussianDiffusion(unet.config.diffusion), torch.Generator().manual_seed(seed)
     t = torch.randint(process.config.train_steps, (len(z),), generator=generator)
     noise = torch.randn(z.shape, generator=generator)

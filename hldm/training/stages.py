@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -46,7 +47,7 @@ def train(
         profile = dataclasses.replace(profile, epochs=(epochs,) * len(profile.epochs))
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return globals()[f"_{stage}"](profile, Path(runs), device, seed)
+    return _STAGES[stage](profile, Path(runs), device, seed)
 
 
 def run_folder(profile: Profile) -> Path:
@@ -79,18 +80,13 @@ def _vae(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str,
     return train_vae(profile, runs, device=device, seed=seed)[1]
 
 
-def _diffusion(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
+def _denoiser(profile: Profile, runs: Path, device: str, seed: int, *, stage: int) -> list[dict[str, float]]:
     from hldm.models import MultiScaleVAE
     from hldm.training.diffusion import train_diffusion
 
     vae = MultiScaleVAE.from_pretrained(_built(runs, "vae.safetensors"))
-    return train_diffusion(profile, runs, vae, device=device, seed=seed)[-1]
+    start = _built(runs, "unet.safetensors") if stage == 3 else None
+    return train_diffusion(profile, runs, vae, stage=stage, start_from=start, device=device, seed=seed)[-1]
 
 
-def _finetune(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
-    from hldm.models import MultiScaleVAE
-    from hldm.training.diffusion import train_diffusion
-
-    vae = MultiScaleVAE.from_pretrained(_built(runs, "vae.safetensors"))
-    start = _built(runs, "unet.safetensors")
-    return train_diffusion(profile, runs, vae, stage=3, start_from=start, device=device, seed=seed)[-1]
+_STAGES = dict(zip(STAGES, (_encoders, _vae, partial(_denoiser, stage=2), partial(_denoiser, stage=3)), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -80,16 +81,17 @@ def train_vae(
 
 
 @torch.no_grad()
-def encode_clips(vae: MultiScaleVAE, clips: ClipDataset, batch_size: int = 64) -> torch.Tensor:
-    """Posterior means of all clips, ``(clips, latent channels, latent frames)``."""
-    chunks = torch.arange(len(clips)).split(batch_size)
+def encode_clips(
+    vae: MultiScaleVAE, clips: ClipDataset, indices: Sequence[int] | None = None, batch_size: int = 64
+) -> torch.Tensor:
+    """Posterior means of the clips at `indices` (default: all), ``(clips, latent channels, latent frames)``."""
+    chunks = torch.as_tensor(range(len(clips)) if indices is None else indices).split(batch_size)
     return torch.cat([vae.encode(clips.log_mels(chunk.tolist())).mean for chunk in chunks])
 
 
 def set_latent_statistics(vae: MultiScaleVAE, clips: ClipDataset, most: int = 1000) -> None:
     """Store mean and standard deviation of every latent channel in the VAE, from up to `most` clips."""
-    subset = torch.utils.data.Subset(clips, range(0, len(clips), -(-len(clips) // most)))
-    z = torch.cat([vae.encode(c.log_mel[None]).mean for c in subset]).detach()
+    z = encode_clips(vae, clips, range(0, len(clips), -(-len(clips) // most)))
     vae.latent_mean.copy_(z.mean((0, 2))[:, None])
     vae.latent_std.copy_(z.std((0, 2))[:, None].clamp_min(1e-3))
 
