@@ -248,8 +248,8 @@ class Synthesizer:
         """Standardised latents ``(batch, channels, frames)`` and subspace weights ``(batch, 4)``."""
         shape = (self.unet.config.latent_channels, len(grids[0].position))
         noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
-        features = [self.condition.features([record], seed) for record, seed in zip(records, seeds, strict=True)]
-        c = self.condition({name: torch.cat([f[name] for f in features]).to(self.device) for name in features[0]})
+        features = self.condition.features(records, seeds)
+        c = self.condition({name: value.to(self.device) for name, value in features.items()})
         null = self.condition.null(len(records))
         weights = self.unet.subspace_weights(c.vector)
         z = self.process.sample(

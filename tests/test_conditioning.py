@@ -83,6 +83,18 @@ def test_equation_1_by_hand(encoder):
 
 
 @settings(max_examples=12, deadline=None)
+@given(st.floats(-3, 3), st.floats(1e-2, 1e2), st.integers(0, 99))
+def test_lambda_alone_sets_how_much_a_term_weighs(weight, scale, seed):
+    """Whatever the encoder's scale: the term's root mean square is |lambda|."""
+    fusion = ConditionEncoder(ConditionConfig(graph=False, scalars=False))
+    with torch.no_grad():
+        fusion.weight["text"].fill_(weight)
+    text = scale * torch.randn(3, fusion.config.text_width, generator=torch.Generator().manual_seed(seed))
+    vector = fusion({"text": text, "scalars": torch.zeros(3, len(SCALARS))}).vector
+    torch.testing.assert_close(vector.square().mean(1).sqrt(), torch.full((3,), abs(weight)), rtol=0.06, atol=1e-3)
+
+
+@settings(max_examples=12, deadline=None)
 @given(st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.integers(1, 5))
 def test_shapes_of_every_ablation(encoder, text, graph, label, with_scalars, batch):
     if not (text or graph or label or with_scalars):
@@ -115,10 +127,11 @@ def test_an_unknown_scalar_is_not_an_average_one(encoder):
 def test_dropping_gives_the_null_condition_whatever_the_record(encoder):
     features = encoder.features(drawn(3))
     drop = torch.tensor([True, False, True])
-    condition, null = encoder(features, drop=drop), encoder.null(3)
+    told, null = encoder(features), encoder.null(3)
+    condition = encoder.drop(told, drop)
     torch.testing.assert_close(condition.vector[drop], null.vector[drop])
     torch.testing.assert_close(condition.tokens[drop], null.tokens[drop])
-    torch.testing.assert_close(condition.tokens[1], encoder(features).tokens[1])
+    torch.testing.assert_close(condition.tokens[1], told.tokens[1])
 
 
 def test_tokens_are_distinct_views(encoder):
@@ -141,6 +154,15 @@ def test_features_do_not_depend_on_the_company(encoder):
     together, alone = encoder.features(records, seed=4), encoder.features(records[2:3], seed=6)
     for name in ("text", "graph"):
         torch.testing.assert_close(together[name][2], alone[name][0], atol=1e-4, rtol=1e-4)
+
+
+def test_every_record_may_have_a_wording_of_its_own(encoder):
+    records = drawn(3)
+    counted, given = encoder.features(records, seed=7), encoder.features(records, seed=[7, 8, 1])
+    torch.testing.assert_close(counted["text"][:2], given["text"][:2], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(counted["text"][2], given["text"][2], atol=1e-2)
+    with pytest.raises(ValueError, match="zip"):
+        encoder.features(records, seed=[7, 8])
 
 
 def test_an_unreachable_model_is_named(monkeypatch, tmp_path):

@@ -89,6 +89,18 @@ def test_a_batch_gives_what_single_calls_give(synth, base):
     assert batch[1].record.heart_rate == 70
 
 
+def test_a_batch_is_told_at_once_each_record_in_its_own_wording(synth, monkeypatch):
+    told, features = [], synth.condition.features
+    monkeypatch.setattr(synth.condition, "features", lambda *given: told.append(features(*given)) or told[-1])
+    seeds = [3, 11, 4]
+    sounds = synth.batch(["no murmur", PROMPT, "no murmur"], seeds, num_inference_steps=1)
+    assert len(told) == 1
+    for i, (sound, seed) in enumerate(zip(sounds, seeds, strict=True)):
+        alone = features([sound.record], seed)
+        for name in alone:
+            torch.testing.assert_close(told[0][name][i], alone[name][0], atol=1e-4, rtol=1e-4)
+
+
 def test_the_beat_grid_has_the_heart_rate_asked_for(synth):
     for rate in (60, 100, 150):
         sound = synth(ClinicalRecord(murmur="Absent", heart_rate=rate), seed=rate, duration=10, num_inference_steps=2)

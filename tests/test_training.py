@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from hldm.conditioning import ConditionEncoder
 from hldm.config import PROFILES, STAGES
 from hldm.data.records import ClinicalRecord, SystolicMurmur
-from hldm.training import fit, run_folder, train
+from hldm.training import fit, read_history, run_folder, train
 from hldm.training.diffusion import rare_class_weights
 
 LOOP = """
@@ -100,8 +101,18 @@ def test_the_stages_follow_one_another(tiny, tmp_path_factory, monkeypatch):
     before = torch.load(runs / "diffusion2" / "checkpoint.pt", weights_only=True)["module"]
     after = torch.load(runs / "diffusion3" / "checkpoint.pt", weights_only=True)["module"]
     assert any(not torch.equal(before[k], after[k]) for k in before)
+    history = read_history(runs)
+    assert [(row["stage"], row["step"]) for row in history] == [(2, 2), (3, 2)]
+    shipped = ConditionEncoder.from_pretrained(runs).lambdas  # an average, stored in half precision
+    assert {f"lambda_{k}": v for k, v in shipped.items()} == pytest.approx(
+        {k: v for k, v in history[-1].items() if k.startswith("lambda_")}, abs=2e-3
+    )
     sound = Synthesizer.from_pretrained(runs)("no murmur, HR 90", num_inference_steps=2)
     assert sound.waveform.shape == (20480,)
+
+
+def test_weights_without_a_history_have_an_empty_one(tmp_path):
+    assert read_history(tmp_path) == []
 
 
 def test_long_runs_are_kept_and_short_ones_start_afresh(monkeypatch, tmp_path):

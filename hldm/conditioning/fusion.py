@@ -2,9 +2,10 @@
 
     c = lambda_text LN(P_t f_BERT(text)) + lambda_graph LN(P_g g_GNN(G_patient))
 
-Both terms are layer-normalised, so that the learnt lambdas compare. The scalars of `SCALARS` join as tokens of
-their own, each with a learnt embedding for "unknown", and a learnt null condition stands for "no condition" in
-classifier-free guidance.
+LN removes the mean over the components and divides by their spread; it has no gain of its own, which could take over
+the work of lambda. So each term has a root mean square of exactly |lambda|, and the learnt lambdas compare. The scalars
+of `SCALARS` join as tokens of their own, each with a learnt embedding for "unknown", and a learnt null condition stands
+for "no condition" in classifier-free guidance.
 """
 
 from __future__ import annotations
@@ -72,7 +73,6 @@ class ConditionEncoder(nn.Module):
         self.parts = {name: count for name, count in parts.items() if getattr(config, name)}
         inputs = {"text": config.text_width, "graph": config.graph_width, "label": len(CATEGORIES["murmur_here"])}
         self.project = nn.ModuleDict({name: nn.Linear(inputs[name], width) for name in self.parts})
-        self.norm = nn.ModuleDict({name: nn.LayerNorm(width) for name in self.parts})
         self.weight = nn.ParameterDict({name: nn.Parameter(torch.ones(())) for name in self.parts})
         self.views = nn.ModuleDict({name: nn.Linear(inputs[name], count * width) for name, count in self.parts.items()})
         self.slope = nn.Parameter(0.5 * _normal(len(SCALARS), width, seed=1))
@@ -120,14 +120,14 @@ class ConditionEncoder(nn.Module):
         return self._graph_encoder[0]
 
     @torch.no_grad()
-    def features(self, records: Sequence[ClinicalRecord], seed: int = 0) -> dict[str, Tensor]:
+    def features(self, records: Sequence[ClinicalRecord], seed: int | Sequence[int] = 0) -> dict[str, Tensor]:
         """What the frozen encoders make of records; keep it, it never changes.
 
         Parameters
         ----------
         records : sequence of ClinicalRecord
-        seed : int
-            Chooses the wording of the narratives; record i is told with ``seed + i``.
+        seed : int or sequence of int
+            Chooses the wording of the narratives: one number for each record, or for record i ``seed + i``.
 
         Returns
         -------
@@ -137,7 +137,8 @@ class ConditionEncoder(nn.Module):
         """
         found: dict[str, Tensor] = {}
         if "text" in self.parts:
-            texts = [str(narrative(record, seed + i)) for i, record in enumerate(records)]
+            seeds = seed if isinstance(seed, Sequence) else range(seed, seed + len(records))
+            texts = [str(narrative(record, k)) for record, k in zip(records, seeds, strict=True)]
             found["text"] = self.text_encoder.encode(texts).cpu()
         if "graph" in self.parts:
             found["graph"] = self.graph_encoder.encode(records).cpu()
@@ -147,30 +148,31 @@ class ConditionEncoder(nn.Module):
         found["scalars"], found["known"] = scalars(records)
         return found
 
-    def forward(self, features: Mapping[str, Tensor], drop: Tensor | None = None) -> Condition:
-        """Fuse features into a condition.
+    def forward(self, features: Mapping[str, Tensor]) -> Condition:
+        """Fuse features into a condition: Eq. 1 and the scalars.
 
         Parameters
         ----------
         features : mapping of Tensor
             From `features`, on this module's device.
-        drop : Tensor (batch,), bool, optional
-            Where True the null condition takes the place of the record's.
         """
         batch = len(features["scalars"])
         vector = self.null_vector.new_zeros(batch, self.config.width)
         tokens = []
         for name, count in self.parts.items():
-            vector = vector + self.weight[name] * self.norm[name](self.project[name](features[name]))
+            vector = vector + self.weight[name] * self._norm(self.project[name](features[name]))
             views = self.views[name](features[name]).unflatten(-1, (count, self.config.width))
-            tokens.append(self.weight[name] * nn.functional.layer_norm(views, views.shape[-1:]))
+            tokens.append(self.weight[name] * self._norm(views))
         if self.config.scalars:
             value = features["scalars"].unsqueeze(-1) * self.slope + self.offset  # (batch, scalars, width)
             value = torch.where(features["known"].unsqueeze(-1), value, self.unknown)
             vector = vector + value.sum(1)
             tokens.append(value)
-        condition = Condition(vector, torch.cat(tokens, dim=1))
-        return condition if drop is None else self._drop(condition, drop)
+        return Condition(vector, torch.cat(tokens, dim=1))
+
+    def _norm(self, x: Tensor) -> Tensor:
+        """LN of Eq. 1 over the last axis."""
+        return nn.functional.layer_norm(x, x.shape[-1:])
 
     def null(self, batch: int) -> Condition:
         """The null condition, `batch` times."""
@@ -179,10 +181,13 @@ class ConditionEncoder(nn.Module):
             self.null_tokens.expand(batch, -1, -1),
         )
 
-    def _drop(self, condition: Condition, drop: Tensor) -> Condition:
-        null = self.null(len(drop))
-        pairs = zip(null, condition, strict=True)
-        return Condition(*(torch.where(drop.reshape(-1, *[1] * (c.ndim - 1)), n, c) for n, c in pairs))
+    def drop(self, condition: Condition, where: Tensor) -> Condition:
+        """The null condition where `where` (batch,), bool, is True; elsewhere the condition that is given."""
+        null = self.null(len(where))
+        return Condition(
+            torch.where(where[:, None], null.vector, condition.vector),
+            torch.where(where[:, None, None], null.tokens, condition.tokens),
+        )
 
 
 def _normal(*shape: int, seed: int) -> Tensor:

@@ -17,6 +17,7 @@ from hldm.models.unet import StructuredUNet
 from hldm.models.vae import MultiScaleVAE
 from hldm.training.card import write_card
 from hldm.training.corpus import ClipBatches, corpus_name, murmur_label, open_corpus
+from hldm.training.history import write_history
 from hldm.training.loop import fit
 from hldm.training.vae import encode_clips
 from hldm.weights import save_weights
@@ -38,6 +39,8 @@ def train_diffusion(
     start_from: str | os.PathLike | None = None,
 ) -> tuple[StructuredUNet, ConditionEncoder, list[dict[str, float]]]:
     """Train U-Net and fusion together; write the averages of both into `folder`.
+
+    The log is kept beside them, where `hldm.training.read_history` finds it.
 
     Stage 2 draws clips as they come. Stage 3, the clinical fine-tuning, continues `start_from` at a tenth of the
     learning rate and draws clips with and without a murmur, and each grade, equally often.
@@ -76,14 +79,15 @@ def train_diffusion(
         noise = torch.randn(z.shape, generator=generator).to(device)
         drop = (torch.rand(batch_size, generator=generator) < process.config.condition_dropout).to(device)
         features = {name: value[chosen].to(device) for name, value in wording.items()}
-        c = condition(features, drop)
+        told = condition(features)
+        c = condition.drop(told, drop)
         prediction = unet(process.q_sample(z, noise, t), t, c.vector, c.tokens, positions[chosen])
         errors = process.errors(prediction, process.target(z, noise, t))
-        told = condition(features).vector.detach()
-        worth = unet.subspace_weights.loss(told, process.log_snr(t), errors.detach(), drop)
+        worth = unet.subspace_weights.loss(told.vector.detach(), process.log_snr(t), errors.detach(), drop)
         loss = (process.loss_weight(t)[:, None] * errors).mean()
         by_group = dict(zip(SUBSPACES, errors.detach().mean(0).tolist(), strict=True))
-        return loss + 0.1 * worth, {"denoising": float(loss.detach()), **by_group}
+        lambdas = {f"lambda_{name}": value for name, value in condition.lambdas.items()}
+        return loss + 0.1 * worth, {"denoising": float(loss.detach()), **by_group, **lambdas}
 
     epochs = profile.epochs[stage - 1]
     rate = learning_rate or (5e-4 if stage == 2 else 5e-5)
@@ -98,6 +102,7 @@ def train_diffusion(
         "unet": "Structured U-Net with Medical Attention (Eq. 4, 5).",
         "condition": "Fusion of text and graph (Eq. 1).",
     }
+    write_history(folder, stage, log, start_from)
     scores = score_denoiser(unet, condition, vae, profile)
     for name, model in {"unet": unet, "condition": condition}.items():
         path = Path(folder) / f"{name}.safetensors"
