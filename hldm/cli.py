@@ -99,6 +99,7 @@ def _generate(options) -> None:
     reading = read_prompt(options.prompt)
     for title, words in {
         "understood": [fact.text for fact in reading.understood],
+        "implied": [f"{fact.field} ({fact.text})" for fact in reading.implied],
         "unknown": reading.unknown,
         "problems": reading.problems,
     }.items():
@@ -111,6 +112,9 @@ def _generate(options) -> None:
 
 
 def _evaluate(options) -> None:
+    if options.latent:
+        print(_latent(options).to_string(float_format="{:.3f}".format))
+        return
     from hldm import Synthesizer
     from hldm.data import CircorCorpus
     from hldm.evaluation import evaluate
@@ -128,6 +132,23 @@ def _evaluate(options) -> None:
         print(evaluate(sounds, reference, data=f"{folder.name} val").to_string())
     except ValueError as error:
         raise DataError("a larger corpus", file=folder, value=str(error)) from error
+
+
+def _latent(options):
+    from hldm.data import CircorCorpus
+    from hldm.evaluation.factors import real_clips, simulated_clips
+    from hldm.evaluation.latent import evaluate_latent
+    from hldm.models import MultiScaleVAE
+
+    wanted = PROFILES[options.profile].samples
+    known = [simulated_clips(max(30, wanted))]
+    if folder := options.corpus or circor_folder():
+        corpus = CircorCorpus(folder, split="val", max_patients=PROFILES[options.profile].max_patients)
+        try:
+            known.append(real_clips(corpus, f"{folder.name} val"))
+        except ValueError as error:
+            raise DataError("a larger corpus", file=folder, value=str(error)) from error
+    return evaluate_latent(MultiScaleVAE.from_pretrained(), known, pairs=wanted)
 
 
 def _book(options) -> int:
@@ -193,6 +214,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("evaluate", _evaluate, "measure generated sounds against the recordings of validation patients")
     sub.add_argument("corpus", type=Path, nargs="?", help="default: $HLDM_CIRCOR")
+    sub.add_argument(
+        "--latent", action="store_true", help="measure the VAE's subspaces instead, on simulated hearts too"
+    )
     _add_profile(sub)
 
     sub = command("book", _book, "execute the chapters and render the site to _build/html")

@@ -1,0 +1,119 @@
+"""Free text evened out before it is read: typography, shorthand spelled out, numbers in figures, typing errors."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from functools import cache, lru_cache
+
+ONES = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen
+""".split()  # noqa: SIM905
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+NUMBER_WORD = rf"\b(?:({'|'.join(TENS)})(?:[- ]({'|'.join(ONES[1:10])}))?|({'|'.join(ONES)}))\b"
+ORDINALS = {"first": "1st", "second": "2nd", "third": "3rd", "fourth": "4th", "fifth": "5th"}
+ENDINGS = ("s", "d", "ed", "r", "er", "ly", "ing")  # another form of a word is no typing error
+STEPS = r"[1-6]|[IV]{1,3}"
+
+
+def _figure(match: re.Match) -> str:
+    tens, unit, ones = (word.lower() if word else word for word in match.groups())
+    if ones:
+        return str(ONES.index(ones))
+    return str(20 + 10 * TENS.index(tens) + (ONES.index(unit) if unit else 0))
+
+
+#: Pattern and what stands for it, in order; capitals matter where a pattern says ``(?-i:...)``.
+RESPELLED: tuple[tuple[str, str | Callable[[re.Match], str]], ...] = (
+    (r"[\u2010-\u2015\u2212]", "-"),
+    (r"[\u2018\u2019]", "'"),
+    (r"\s*(?:[-=]+>|\u2192)\s*", " radiating to "),
+    (r"\(\s*-\s*\)|[\u00d8\u2205]|\bneg(?:ative)?\b(?: for)?(?=\s+(?:a |any )?murmur)", "no"),
+    (r"\(\s*\+\s*\)", "present"),
+    (r"(?<!\w)w/o(?!\w)", "without"),
+    (r"(?<!\w)w/(?=\s|\w)", "with "),
+    (r"@", " at "),
+    (r"\bc/w\b", "consistent with"),
+    (r"\bc(?= (?:[1-6]/|grade))", "with"),
+    (r"\bs/o\b", "suspected"),
+    (NUMBER_WORD, _figure),
+    (r"\b(\d+) (?:and (?:a|1) half|1/2)(?!\w)|\b(\d+) ?\u00bd", lambda m: f"{m[1] or m[2]}.5"),
+    (r"(?<!\w)half (?:a )?(?=(?:year|month|week|day)\b)", "0.5 "),
+    (r"\ban? (?=(?:year|month|week|day)[- ]old\b)", "1 "),
+    (rf"\b({'|'.join(ORDINALS)})(?= (?:left|right|intercostal|heart sound|[LR]?ICS))",
+     lambda m: ORDINALS[m[1].lower()]),
+    (r"\b([1-4])(?:st|nd|rd|th) heart sound", r"S\1"),
+    (r"\bs1\W{0,3}s2\b", "S1 S2"),
+    (r"\bDOL ?(\d+)", r"\1-day-old"),
+    (r"(?<![\w.])(\d{1,3})(?-i:(?=[MF]\b))|^(\d{1,3}) ?(?-i:(?=[MF]\b))", lambda m: f"{m[1] or m[2]}-year-old "),
+    (r"\bnl\b", "normal"),
+    (r"\bsyst?\b\.?(?! ?bp)|\bsystol\b\.?", "systolic"),
+    (r"\bdiast?\b\.?", "diastolic"),
+    (r"\b(holo|pan)sys\b\.?", r"\1systolic"),
+    (r"(?<=stolic )m\b\.?", "murmur"),
+    (r"\bmurm\b\.?", "murmur"),
+    (r"\bm/?r/?g(?:'?s)?\b", "murmur, rub or gallop"),
+    (r"\brad\b\.?(?: to)?", "radiating to"),
+    (r"\bp\.\s?m\.", "loudest"),
+    (rf"\bgr\b\.?\s?(?=(?:{STEPS})\b)", "grade "),
+    (rf"\bG(?=(?:{STEPS})/)", "grade "),
+    (r"\b[wW]t\b\.?", "weight"),
+    (r"\b[hH]t\b\.?", "height"),
+    (r"(?<!\w)(?-i:P)(?=[ :=]+\d)", "pulse"),
+    (r"\b([LR])ICS\b", lambda m: f"{'left' if m[1] in 'Ll' else 'right'} intercostal space"),
+    (r"\bICS\b", "intercostal space"),
+)  # fmt: skip
+
+
+@cache
+def _respelled() -> tuple[tuple[re.Pattern, str | Callable[[re.Match], str]], ...]:
+    return tuple((re.compile(pattern, re.I), new) for pattern, new in RESPELLED)
+
+
+def _skeleton(word: str) -> str:
+    """A word with all vowels alike and no letter doubled: vowels are what is most often mistaken."""
+    return re.sub(r"(?:[aeiou]|y(?=\w))+", "a", re.sub(r"(.)\1", r"\1", word))
+
+
+@cache
+def _forms(lexicon: frozenset[str]) -> frozenset[str]:
+    """Other forms of the words: they are no typing errors."""
+    longer = {word + ending for word in lexicon for ending in ENDINGS}
+    return lexicon | longer | {word.removesuffix(ending) for word in lexicon for ending in ENDINGS}
+
+
+@lru_cache(maxsize=8192)
+def nearest(word: str, lexicon: frozenset[str]) -> str:
+    """The word of `lexicon` that a word nearly is, or the word itself.
+
+    Wrong vowels and doubled letters count as near, as do exchanged letters; so does, from five letters on, whatever
+    `difflib` finds alike.
+    """
+    lower = word.lower()
+    if lower in _forms(lexicon):
+        return word
+    for known in sorted(lexicon):
+        comparable = len(known) > 3 and known[0] == lower[0]
+        if comparable and (_skeleton(known) == _skeleton(lower) or sorted(known) == sorted(lower)):
+            return known
+    close = difflib.get_close_matches(lower, lexicon, 1, cutoff=0.84) if len(word) > 4 else []
+    return close[0] if close else word
+
+
+def respell(text: str, lexicon: frozenset[str], known: Callable[[str], bool] = lambda word: False) -> str:
+    """The text as it would stand in a textbook.
+
+    Parameters
+    ----------
+    text : str
+    lexicon : frozenset of str
+        Words in lower case; a word of four letters and more that nearly is one of them becomes it. Words in capitals
+        are abbreviations and stay.
+    known : function of str, optional
+        Whether a word is right as it stands, though it is not in the lexicon.
+    """
+    for pattern, new in _respelled():
+        text = pattern.sub(new, text)
+    return re.sub(r"\b[A-Za-z][a-z]{3,}\b", lambda m: m[0] if known(m[0]) else nearest(m[0], lexicon), text)
