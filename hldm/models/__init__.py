@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "attention": ["MedicalAttention"],
         "diffusion": ["GaussianDiffusion"],
+        "subspaces": ["cycle_position", "split_subspaces", "swap"],
         "unet": ["StructuredUNet"],
-        "vae": ["MultiScaleVAE", "split_subspaces"],
+        "vae": ["MultiScaleVAE"],
     },
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hldm.config import SUBSPACES, VAEConfig, weights_folder
+from hldm.models.readers import Readers
+from hldm.models.subspaces import split_subspaces
 from hldm.weights import load_weights
-
-
-def split_subspaces(z: Tensor) -> dict[str, Tensor]:
-    """Eq. 2: z = [rhythm | sounds | murmur | noise]; ``(batch, 4 * n, frames)`` to four ``(batch, n, frames)``."""
-    return dict(zip(SUBSPACES, z.chunk(len(SUBSPACES), dim=1), strict=True))
 
 
 class ResidualBlock(nn.Module):
@@ -68,50 +66,23 @@ class Posterior(NamedTuple):
         return 0.5 * (self.mean.square() + self.log_variance.exp() - 1 - self.log_variance).mean()
 
 
-class AuxiliaryHeads(nn.Module):
-    """Linear readers of what each subspace ought to know; the supervised half of L_disentangle (Eq. 3).
+def power_sum(*log_mels: Tensor) -> Tensor:
+    """Level in dB of several sounds heard together."""
+    return 10 / math.log(10) * torch.logsumexp(torch.stack(log_mels) * (math.log(10) / 10), dim=0)
 
-    rhythm reads the cardiac phase and the heart rate, sounds the state of each frame, murmur whether one is heard.
-    What is left, noise, has no label.
-    """
 
-    def __init__(self, config: VAEConfig = VAEConfig()):
-        super().__init__()
-        n = config.group_channels
-        self.phase = nn.Conv1d(n, 2, 5, padding=2)  # cos and sin of the phase
-        self.heart_rate = nn.Linear(2 * n, 1)  # log of beats a second, from mean and spread over time
-        self.states = nn.Conv1d(n, 4, 5, padding=2)  # logits of S1, systole, S2, diastole
-        self.murmur = nn.Linear(2 * n, 1)  # logit, from mean and spread over time
-
-    @staticmethod
-    def pool(z: Tensor) -> Tensor:
-        return torch.cat([z.mean(-1), z.std(-1)], dim=1)
-
-    def loss(self, z: Tensor, phase: Tensor, states: Tensor, heart_rate: Tensor, murmur: Tensor) -> Tensor:
-        """Sum of the four errors.
-
-        Parameters
-        ----------
-        z : Tensor (batch, latent channels, frames)
-        phase : Tensor (batch, frames), in [0, 1)
-        states : Tensor (batch, frames), int64 in 1..4; 0 is not scored
-        heart_rate : Tensor (batch,), bpm
-        murmur : Tensor (batch,), 1 present, 0 absent, NaN unknown
-        """
-        part = split_subspaces(z)
-        angle = 2 * torch.pi * phase
-        circle = torch.stack([angle.cos(), angle.sin()], dim=1)
-        rhythm = F.mse_loss(self.phase(part["rhythm"]), circle)
-        rate = F.mse_loss(self.heart_rate(self.pool(part["rhythm"]))[:, 0], (heart_rate / 60).log())
-        sounds = F.cross_entropy(self.states(part["sounds"]), states - 1, ignore_index=-1)
-        known = ~murmur.isnan()
-        logit = self.murmur(self.pool(part["murmur"]))[:, 0]
-        heard = F.binary_cross_entropy_with_logits(logit[known], murmur[known]) if known.any() else logit.sum() * 0
-        return rhythm + rate + sounds + heard
+def _decoder(latent: int, width: int, n_mels: int) -> nn.Sequential:
+    """From the latent's frame rate to four times as many frames."""
+    return nn.Sequential(
+        nn.Conv1d(latent, width, 3, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
+        nn.ConvTranspose1d(width, width, 4, stride=2, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
+        nn.ConvTranspose1d(width, width, 4, stride=2, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
+        nn.GroupNorm(8, width), nn.SiLU(), nn.Conv1d(width, n_mels, 3, padding=1),
+    )  # fmt: skip
 
 
 class MultiScaleVAE(nn.Module):
-    """Encoder with one head a subspace, each at its own scale, and a symmetric decoder.
+    """Encoder with one head a subspace, each at its own scale, and decoders that mirror it.
 
     ====== ======================= ==========================================
     group  fed from frames a second why there
@@ -123,10 +94,16 @@ class MultiScaleVAE(nn.Module):
     ====== ======================= ==========================================
 
     The latent keeps a time axis: ``(batch, mels, frames)`` becomes ``(batch, 4 * group_channels, frames / 4)``.
+
+    Sounds add up in the air, so with ``config.superposition`` there are three decoders whose powers are summed: S1
+    and S2 come from rhythm and sounds, the murmur from rhythm and murmur, the noise from noise. An edit of the murmur
+    then cannot touch S1.
     """
 
     # Which encoder scale (as a power of two of the mel rate) feeds each subspace.
     SCALES = {"rhythm": 3, "sounds": 0, "murmur": 1, "noise": 2}  # noqa: RUF012 (constant)
+    # Which subspaces each component of the sound is decoded from.
+    COMPONENTS = {"sounds": ("rhythm", "sounds"), "murmur": ("rhythm", "murmur"), "noise": ("noise",)}  # noqa: RUF012
 
     def __init__(self, config: VAEConfig = VAEConfig()):
         super().__init__()
@@ -138,13 +115,15 @@ class MultiScaleVAE(nn.Module):
         self.heads = nn.ModuleDict(
             {name: SubspaceHead(width, config.group_channels, max(0, 2 - scale)) for name, scale in self.SCALES.items()}
         )
-        self.decoder = nn.Sequential(
-            nn.Conv1d(latent, width, 3, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
-            nn.ConvTranspose1d(width, width, 4, stride=2, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
-            nn.ConvTranspose1d(width, width, 4, stride=2, padding=1), ResidualBlock(width), ResidualBlock(width, 2),
-            nn.GroupNorm(8, width), nn.SiLU(), nn.Conv1d(width, config.n_mels, 3, padding=1),
-        )  # fmt: skip
-        self.readers = AuxiliaryHeads(config)
+        n = config.group_channels
+        if config.superposition:
+            self.decoders = nn.ModuleDict(
+                {name: _decoder(n * len(parts), config.component_width, config.n_mels)
+                 for name, parts in self.COMPONENTS.items()}
+            )  # fmt: skip
+        else:
+            self.decoder = _decoder(latent, width, config.n_mels)
+        self.readers = Readers(config)
         # Statistics of the training latents, so that diffusion sees zero mean and unit variance in every channel.
         self.register_buffer("latent_mean", torch.zeros(latent, 1))
         self.register_buffer("latent_std", torch.ones(latent, 1))
@@ -153,8 +132,9 @@ class MultiScaleVAE(nn.Module):
     def from_pretrained(cls, folder: str | os.PathLike | None = None) -> MultiScaleVAE:
         """The VAE of a weights folder (default: the shipped one), in evaluation mode."""
         state, config = load_weights(Path(folder or weights_folder()) / "vae.safetensors")
-        vae = cls(VAEConfig(**config))
-        vae.load_state_dict(state)
+        superposition = any(name.startswith("decoders.") for name in state)
+        vae = cls(VAEConfig(**{"superposition": superposition} | config))
+        vae.load_state_dict(state, strict=False)
         return vae.eval()
 
     def encode(self, log_mel: Tensor) -> Posterior:
@@ -176,7 +156,26 @@ class MultiScaleVAE(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         """``(batch, latent channels, latent frames)`` to a log-mel in dB, four times as many frames."""
-        return self.decoder(z) * self.config.scale_db + self.config.mean_db
+        if not self.config.superposition:
+            return self.decoder(z) * self.config.scale_db + self.config.mean_db
+        return power_sum(*self.components(z).values())
+
+    def components(self, z: Tensor) -> dict[str, Tensor]:
+        """Log-mels in dB of ``"sounds"``, ``"murmur"`` and ``"noise"`` alone, each as of `decode`.
+
+        Raises
+        ------
+        ValueError
+            Where one decoder makes the whole sound (``config.superposition`` is off).
+        """
+        if not self.config.superposition:
+            raise ValueError("superposition is off: one decoder makes the whole sound, expected a decoder a component")
+        part = split_subspaces(z)
+        return {
+            name: decoder(torch.cat([part[p] for p in self.COMPONENTS[name]], 1)) * self.config.scale_db
+            + self.config.mean_db
+            for name, decoder in self.decoders.items()
+        }
 
     def standardise(self, z: Tensor) -> Tensor:
         """Latent to zero mean and unit variance a channel, as diffusion wants it."""

@@ -56,7 +56,15 @@ class Batch:
 
     def to(self, device: str | torch.device) -> Batch:
         """The same batch on another device."""
-        return Batch(*(getattr(self, f.name).to(device) for f in dataclasses.fields(self)))
+        return to_device(self, device)
+
+
+def to_device(batch, device: str | torch.device):
+    """A dataclass with its tensors, and those of dataclasses within it, on another device."""
+    fields = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
+    nested = {name: value for name, value in fields.items() if dataclasses.is_dataclass(value)}
+    moved = {name: value.to(device) for name, value in fields.items() if isinstance(value, Tensor)}
+    return dataclasses.replace(batch, **moved, **{name: to_device(value, device) for name, value in nested.items()})
 
 
 def murmur_label(record: ClinicalRecord) -> float:

@@ -8,13 +8,19 @@ from pathlib import Path
 
 import torch
 from sklearn.metrics import roc_auc_score
+from torch import nn
 
 from hldm.config import Profile, VAEConfig
 from hldm.data.clips import ClipDataset
-from hldm.models.vae import MultiScaleVAE, correlation_penalty, split_subspaces
+from hldm.models.measurer import Measurer
+from hldm.models.readers import FACTORS
+from hldm.models.subspaces import split_subspaces
+from hldm.models.vae import MultiScaleVAE, correlation_penalty
 from hldm.training.card import write_card
-from hldm.training.corpus import ClipBatches, corpus_name, open_corpus
+from hldm.training.corpus import corpus_name, open_corpus
+from hldm.training.disentangle import Disentanglement
 from hldm.training.loop import fit
+from hldm.training.mixture import Mixture
 from hldm.weights import save_weights
 
 
@@ -31,8 +37,9 @@ def train_vae(
 ) -> tuple[MultiScaleVAE, list[dict[str, float]], dict[str, float]]:
     """Train, then write ``vae.safetensors`` into `folder`.
 
-    The loss is L1 + beta KL + delta L_disentangle, beta rising linearly from 0 over ``config.anneal_steps``;
-    L_disentangle is the correlation penalty between subspaces plus the errors of the auxiliary readers.
+    The loss is L1 + beta KL + delta L_disentangle, beta rising linearly from 0 over ``config.anneal_steps``; the terms
+    of L_disentangle stand in `hldm.training.disentangle`. Half of each batch comes from the corpus, the other half from
+    simulated pairs of hearts, unless ``config.simulated_pairs`` is 0.
 
     Returns
     -------
@@ -44,28 +51,31 @@ def train_vae(
         `score_vae` on the val part.
     """
     clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=hop_seconds)
-    batches = ClipBatches(clips, batch_size)
+    mixture = Mixture(clips, batch_size, min(config.simulated_pairs, profile.max_patients or config.simulated_pairs))
+    measurer = Measurer.from_pretrained(folder).to(device) if config.measured_weight else None
     with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
         torch.manual_seed(seed)
         vae = MultiScaleVAE(config).to(device)
+    disentanglement = Disentanglement(config, measurer).to(device)
 
     def step_loss(step: int, generator: torch.Generator):
-        batch = batches.batch(batches.draw(generator)).to(device)
+        batch = mixture.draw(generator).to(device)
         posterior = vae.encode(batch.log_mel)
         z = posterior.sample(generator)
-        l1 = (vae.decode(z) - batch.log_mel).abs().mean() / config.scale_db
+        error = (vae.decode(z) - batch.log_mel).abs().mean((1, 2))
         kl = posterior.kl()
-        states = batch.states[:, :: config.downsampling]
-        positions = batch.beat_position[:, :: config.downsampling]
-        reading = vae.readers.loss(z, positions, states, batch.heart_rate, batch.murmur)
-        penalty = correlation_penalty(posterior.mean)
         beta = config.beta * min(1.0, step / config.anneal_steps)
-        loss = l1 + beta * kl + config.delta * (reading + config.correlation_weight * penalty)
-        figures = {"l1_db": l1 * config.scale_db, "kl": kl, "reading": reading, "correlation": penalty}
+        loss = error.mean() / config.scale_db + beta * kl
+        figures = {"l1_db": error[: batch.real].mean(), "kl": kl}
+        if config.delta:
+            apart, terms = disentanglement(vae, batch, posterior, z, generator)
+            loss = loss + config.delta * apart
+            figures |= terms
         return loss, {name: float(value.detach()) for name, value in figures.items()}
 
-    steps = batches.steps(profile.epochs[0], profile)
-    log = fit(vae, step_loss, steps, folder=Path(folder) / "vae", learning_rate=learning_rate, seed=seed)
+    steps = mixture.corpus.steps(profile.epochs[0], profile)
+    both = nn.ModuleDict({"vae": vae, "disentanglement": disentanglement})  # memory of the latter is kept, too
+    log = fit(both, step_loss, steps, folder=Path(folder) / "vae", learning_rate=learning_rate, seed=seed)
     vae.eval().cpu()
     set_latent_statistics(vae, clips)
     scores = score_vae(vae, ClipDataset(open_corpus("val", profile.max_patients)))
@@ -74,8 +84,8 @@ def train_vae(
     write_card(
         path, what="Multi-scale VAE (Eq. 2, 3): log-mel to a latent of four named subspaces, and back.",
         corpus=corpus_name(), scores=scores, scored_on=f"{corpus_name()}, val part",
-        training={"updates": steps, "batch": batch_size, "clips": len(clips), "learning rate": learning_rate,
-                  "seed": seed},
+        training={"updates": steps, "batch": batch_size, "clips": len(clips),
+                  "simulated pairs": len(mixture.pairs or ()), "learning rate": learning_rate, "seed": seed},
     )  # fmt: skip
     return vae, log, scores
 
@@ -106,20 +116,21 @@ def score_vae(vae: MultiScaleVAE, clips: ClipDataset) -> dict[str, float]:
         ``l1_db``: mean absolute error of the log-mel; ``heart_rate_mae``: bpm, from rhythm; ``state_accuracy``: from
         sounds; ``murmur_auc``: from murmur, by clip; ``correlation``: between subspaces; ``clips``: how many.
     """
-    readers = vae.readers
-    batch = ClipBatches(clips, len(clips)).batch(list(range(len(clips))))
+    batch = Mixture(clips, len(clips), 0).batch(range(len(clips)), ())
     z = encode_clips(vae, clips)
-    part = split_subspaces(z)
-    rate = 60 * readers.heart_rate(readers.pool(part["rhythm"]))[:, 0].exp()
-    states = readers.states(part["sounds"]).argmax(1) + 1
-    murmur = readers.murmur(readers.pool(part["murmur"]))[:, 0]
-    known = ~batch.murmur.isnan()
-    both = len(set(batch.murmur[known].tolist())) == 2
+    said = {name: vae.readers.read(z, name) for name in FACTORS}
+    truth = dict(zip(FACTORS, batch.factors.T, strict=True))
+    mean, scale = FACTORS["heart_rate"].mean, FACTORS["heart_rate"].scale
+    rate, expected = (60 * (x["heart_rate"] * scale + mean).exp() for x in (said, truth))
+    states = vae.readers.states(split_subspaces(z)["sounds"]).argmax(1) + 1
+    known = ~truth["murmur"].isnan()
+    both = len(set(truth["murmur"][known].tolist())) == 2
+    murmur_auc = roc_auc_score(truth["murmur"][known], said["murmur"][known]) if both else float("nan")
     return {
         "l1_db": float((vae.decode(z) - batch.log_mel).abs().mean()),
-        "heart_rate_mae": float((rate - batch.heart_rate).abs().mean()),
+        "heart_rate_mae": float((rate - expected).abs().mean()),
         "state_accuracy": float((states == batch.states[:, :: vae.config.downsampling]).float().mean()),
-        "murmur_auc": float(roc_auc_score(batch.murmur[known], murmur[known])) if both else float("nan"),
+        "murmur_auc": float(murmur_auc),
         "correlation": float(correlation_penalty(z)),
         "clips": len(clips),
     }

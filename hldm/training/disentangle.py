@@ -1,0 +1,159 @@
+"""L_disentangle (Eq. 3): all that keeps the four subspaces apart, each term switched by a weight of `VAEConfig`."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hldm.config import SUBSPACES, VAEConfig
+from hldm.models.measurer import Measurement, Measurer
+from hldm.models.readers import FACTORS, factor_error, pool
+from hldm.models.subspaces import split_subspaces, swap
+from hldm.models.vae import MultiScaleVAE, Posterior, correlation_penalty
+from hldm.training.beat import mean_beat, swapped_beat
+from hldm.training.mixture import MixtureBatch
+from hldm.training.pairs import PairBatch
+
+#: How often each subspace is exchanged in training.
+SWAP_CHANCES = {"rhythm": 0.2, "sounds": 0.2, "murmur": 0.4, "noise": 0.2}
+AUDIBLE_DB = 20.0  # a component so far below the sum is not heard, and need only stay there
+MEMORY = 512  # clips that the leakage is estimated over
+
+
+class Disentanglement(nn.Module):
+    """The terms of L_disentangle and their weighted sum.
+
+    Parameters
+    ----------
+    config : VAEConfig
+    measurer : Measurer or None
+        Frozen; needed where ``config.measured_weight`` is not 0.
+    """
+
+    def __init__(self, config: VAEConfig, measurer: Measurer | None = None):
+        super().__init__()
+        self.config = config
+        self._measurer = (measurer,)  # in a tuple: frozen, and no part of the checkpoint
+        self.leakage = nn.ModuleDict({source: Leakage(2 * config.latent_channels) for source in ("real", "simulated")})
+
+    def forward(
+        self, vae: MultiScaleVAE, batch: MixtureBatch, posterior: Posterior, z: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, scalar, and each of its terms by name."""
+        weights, step = self.config, self.config.downsampling
+        position, states = batch.position[:, ::step], batch.states[:, ::step]
+        terms: dict[str, Tensor] = {}
+        if weights.reading_weight:
+            terms["reading"] = vae.readers.loss(z, position, states, batch.factors)
+        if weights.correlation_weight:
+            terms["correlation"] = correlation_penalty(posterior.mean)
+        if weights.leakage_weight:
+            pooled = torch.cat([pool(part) for part in split_subspaces(posterior.mean).values()], dim=1)
+            halves = zip(
+                self.leakage.values(), pooled.split(batch.sizes), batch.factors.split(batch.sizes), strict=True
+            )
+            terms["leakage"] = sum(memory(rows, factors) for memory, rows, factors in halves if len(rows))
+        if weights.component_weight and weights.superposition and batch.pairs:
+            components = {name: x[batch.real :] for name, x in vae.components(z).items()}
+            terms["component"] = component_error(components, batch.pairs) / weights.scale_db
+        if weights.rendered_weight or weights.beat_weight or weights.measured_weight:
+            chance = torch.tensor(list(SWAP_CHANCES.values()))
+            subspace = list(SWAP_CHANCES)[int(torch.multinomial(chance, 1, generator=generator))]
+            partner = batch.partner
+            swapped = vae.decode(swap(z, z[partner], subspace, position, position[partner]))
+            terms |= self._swap_terms(swapped, batch, subspace)
+        total = sum((getattr(weights, f"{name}_weight") * term for name, term in terms.items()), start=z.sum() * 0)
+        return total, terms
+
+    def _swap_terms(self, swapped: Tensor, batch: MixtureBatch, subspace: str) -> dict[str, Tensor]:
+        """What decoded swaps are held against: renderings, the mean beat, and the measurer."""
+        weights, terms, real = self.config, {}, batch.real
+        if weights.rendered_weight and batch.pairs:
+            error = swapped[real:] - batch.pairs.swapped(subspace)
+            terms["rendered"] = error.abs().mean() / weights.scale_db
+        if weights.beat_weight:
+            states = batch.states[:real]
+            beat = mean_beat(batch.log_mel[:real], states)
+            wanted = swapped_beat(beat, beat[batch.partner[:real]], subspace)
+            told = float(subspace in ("murmur", "noise"))  # of the others a mean beat foretells too little
+            terms["beat"] = told * (mean_beat(swapped[:real], states) - wanted).abs().mean() / weights.scale_db
+        if weights.measured_weight:
+            measurer = self._measurer[0]
+            with torch.no_grad():
+                heard = measurer(batch.log_mel)
+            states = batch.states[batch.partner] if subspace == "rhythm" else batch.states
+            terms["measured"] = measured_error(measurer(swapped), heard, batch.partner, states, subspace)
+        return terms
+
+
+def component_error(decoded: dict[str, Tensor], pairs: PairBatch) -> Tensor:
+    """Mean absolute error in dB of decoded components, where they can be heard."""
+    limit = pairs.log_mel - AUDIBLE_DB
+    errors = []
+    for name, truth in pairs.components().items():
+        heard = truth > limit
+        errors.append(torch.where(heard, (decoded[name] - truth).abs(), (decoded[name] - limit).clamp_min(0)).mean())
+    return sum(errors) / len(errors)
+
+
+def measured_error(said: Measurement, heard: Measurement, partner: Tensor, states: Tensor, subspace: str) -> Tensor:
+    """How far a measurer's hearing of decoded swaps is from what it heard before: in the partner for what was
+    exchanged, in the clip itself for all else.
+
+    Noise may drown a murmur or a faint S2: where noise was exchanged, only noise and states are asked for.
+
+    Parameters
+    ----------
+    said, heard : Measurement
+        Of the decoded swaps and of the clips before.
+    states : Tensor (batch, frames), int64 in 1..4
+        Where the swap's beats ought to be.
+    """
+    total = F.cross_entropy(said.states, states[:, ::2] - 1)
+    for i, (name, factor) in enumerate(FACTORS.items()):
+        if subspace == "noise" and factor.subspace in ("sounds", "murmur"):
+            continue
+        truth = heard.factors[partner, i] if factor.subspace == subspace else heard.factors[:, i]
+        total = total + factor_error(name, said.factors[:, i], truth.sigmoid() if name == "murmur" else truth)
+    if subspace != "noise":
+        source = partner if subspace == "murmur" else slice(None)
+        present = heard.factors[source, list(FACTORS).index("murmur")].sigmoid()
+        for name, logits in said.attributes.items():
+            truth = heard.attributes[name][source].softmax(1)
+            total = total + 0.3 * (present * F.cross_entropy(logits, truth, reduction="none")).mean()
+    return total
+
+
+class Leakage(nn.Module):
+    """What the best linear probe of the *wrong* subspaces reads of each factor: an adversary in closed form.
+
+    The probe is a ridge regression on means and spreads over time of the three subspaces that a factor does not belong
+    to, solved over this batch and the `MEMORY` clips before it. There is no game to balance: the loss is the R^2 that
+    it reaches, and by the theorem of Belrose et al. (2023, LEACE) no linear reader is left with anything at 0.
+    """
+
+    def __init__(self, features: int, ridge: float = 0.03):
+        super().__init__()
+        self.ridge = ridge
+        self.register_buffer("pooled", torch.zeros(MEMORY, features))
+        self.register_buffer("factors", torch.full((MEMORY, len(FACTORS)), torch.nan))
+
+    def forward(self, pooled: Tensor, factors: Tensor) -> Tensor:
+        """Mean R^2 over factors, scalar; 0 until the memory is full."""
+        x, y = torch.cat([pooled, self.pooled]), torch.cat([factors, self.factors])
+        self.pooled, self.factors = x[:MEMORY].detach(), y[:MEMORY]
+        if y[-1].isnan().all():
+            return pooled.sum() * 0
+        owner = torch.arange(x.shape[1]) // (x.shape[1] // len(SUBSPACES))
+        scores = []
+        for i, factor in enumerate(FACTORS.values()):
+            known = ~y[:, i].isnan()
+            scores.append(self._explained(x[known][:, owner != SUBSPACES.index(factor.subspace)], y[known, i]))
+        return sum(scores) / len(scores)
+
+    def _explained(self, x: Tensor, y: Tensor) -> Tensor:
+        x = (x - x.mean(0)) / x.std(0).clamp_min(1e-4)
+        y = (y - y.mean()) / y.std().clamp_min(1e-4)
+        shared, among = x.T @ y / len(y), x.T @ x / len(y)
+        return shared @ torch.linalg.solve(among + self.ridge * torch.eye(len(among), device=x.device), shared)

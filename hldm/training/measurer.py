@@ -1,0 +1,122 @@
+"""Train the measurer (`hldm.models.measurer`) before the VAE: on simulated hearts and on real `train` recordings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from torch import Tensor
+
+from hldm.config import Profile, VAEConfig
+from hldm.data.clips import ClipDataset
+from hldm.data.records import ClinicalRecord
+from hldm.models.judge import ATTRIBUTES, MURMUR_ATTRIBUTES
+from hldm.models.measurer import Measurement, Measurer, MeasurerConfig
+from hldm.models.readers import FACTORS, factor_error
+from hldm.training.card import write_card
+from hldm.training.corpus import corpus_name, open_corpus
+from hldm.training.judge import IGNORE, attributes_of
+from hldm.training.loop import fit
+from hldm.training.mixture import Mixture, MixtureBatch
+from hldm.weights import save_weights
+
+RANDOM_GAIN = 3.0  # dB, standard deviation
+BLURRED = 0.5  # share of batches that are smoothed: decoders smooth, and must not fool the measurer by that
+
+
+def attribute_labels(records: Sequence[ClinicalRecord]) -> dict[str, Tensor]:
+    """Class indices of the murmur attributes, (records,); `IGNORE` where unknown or no murmur is heard."""
+    said = [attributes_of(record) for record in records]
+    return {
+        name: torch.tensor([IGNORE if s[name] is None else ATTRIBUTES[name].index(s[name]) for s in said])
+        for name in MURMUR_ATTRIBUTES
+    }
+
+
+def train_measurer(
+    profile: Profile,
+    folder: str | os.PathLike,
+    *,
+    config: MeasurerConfig = MeasurerConfig(),  # noqa: B008 (frozen)
+    vae_config: VAEConfig = VAEConfig(),
+    steps: int = 2500,
+    batch_size: int = 48,
+    learning_rate: float = 2e-3,
+    seed: int = 0,
+) -> tuple[Measurer, dict[str, float]]:
+    """Train, then write ``measurer.safetensors`` into `folder`.
+
+    Returns
+    -------
+    measurer : Measurer
+        Frozen.
+    scores : dict
+        `score_measurer` on the val part.
+    """
+    clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=1.28)
+    mixture = Mixture(clips, batch_size, min(vae_config.simulated_pairs, profile.max_patients or 10**9))
+    with torch.random.fork_rng(devices=[]):  # initial weights and dropout draw from the global generator
+        torch.manual_seed(seed)
+        measurer = Measurer(config)
+
+        def step_loss(step: int, generator: torch.Generator):
+            torch.manual_seed(seed * 1_000_003 + step)  # dropout
+            batch = mixture.draw(generator)
+            gain = RANDOM_GAIN * torch.randn(len(batch.states), 1, 1, generator=generator)
+            log_mel, factors = batch.log_mel + gain, batch.factors.clone()
+            for i, (name, factor) in enumerate(FACTORS.items()):
+                if name in ("floor", "level"):
+                    factors[:, i] += gain[:, 0, 0] / factor.scale
+            if torch.rand((), generator=generator) < BLURRED:
+                log_mel = F.avg_pool2d(log_mel[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
+            return measurer_loss(measurer(log_mel), batch, factors), {}
+
+        steps = steps if profile.max_steps is None else min(steps, profile.max_steps)
+        fit(measurer, step_loss, steps, folder=Path(folder) / "measurer", learning_rate=learning_rate, seed=seed)
+    measurer.eval().requires_grad_(False)
+    scores = score_measurer(measurer, ClipDataset(open_corpus("val", profile.max_patients)))
+    path = Path(folder) / "measurer.safetensors"
+    save_weights(path, measurer.state_dict(), config)
+    write_card(
+        path, what="Measurer: log-mel to heart rate, states, murmur and its attributes, and noise; it teaches the VAE.",
+        corpus=corpus_name(), scores=scores, scored_on=f"{corpus_name()}, val part",
+        training={"updates": steps, "batch": batch_size, "real clips": len(clips),
+                  "simulated pairs": vae_config.simulated_pairs, "learning rate": learning_rate, "seed": seed},
+    )  # fmt: skip
+    return measurer, scores
+
+
+def measurer_loss(said: Measurement, batch: MixtureBatch, factors: Tensor) -> Tensor:
+    """Sum of the errors over states, factors and attributes; what is not known is not scored."""
+    total = F.cross_entropy(said.states, batch.states[:, ::2] - 1)
+    for i, name in enumerate(FACTORS):
+        total = total + factor_error(name, said.factors[:, i], factors[:, i])
+    for name, truth in attribute_labels(batch.records).items():
+        if (truth != IGNORE).any():
+            total = total + 0.3 * F.cross_entropy(said.attributes[name], truth, ignore_index=IGNORE)
+    return total
+
+
+@torch.no_grad()
+def score_measurer(measurer: Measurer, clips: ClipDataset) -> dict[str, float]:
+    """Murmur AUC, balanced accuracy of attributes and states, and mean absolute errors, by clip."""
+    batch = Mixture(clips, len(clips), 0).batch(range(len(clips)), ())
+    said = measurer(batch.log_mel)
+    scores = {"state_accuracy": float((said.states.argmax(1) + 1 == batch.states[:, ::2]).float().mean())}
+    for i, name in enumerate(FACTORS):
+        truth, known = batch.factors[:, i], ~batch.factors[:, i].isnan()
+        if name != "murmur":
+            scores[f"{name}_r2"] = float(
+                1 - (said.factors[known, i] - truth[known]).square().mean() / truth[known].var()
+            )
+        elif len(set(truth[known].tolist())) == 2:
+            scores["murmur_auc"] = float(roc_auc_score(truth[known], said.factors[known, i]))
+    for name, truth in attribute_labels(batch.records).items():
+        known = truth != IGNORE
+        if known.any():
+            scores[name] = float(balanced_accuracy_score(truth[known], said.attributes[name][known].argmax(1)))
+    return scores
