@@ -47,9 +47,21 @@ def save_weights(path: str | os.PathLike, state: dict[str, torch.Tensor], config
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     save_file(tensors, partial, metadata={"config": json.dumps(dataclasses.asdict(config))})
     os.replace(partial, path)
+    return write_sha256(path)
+
+
+def write_sha256(path: Path) -> str:
+    """Write ``NAME.sha256`` beside a file; returns the sum."""
     digest = sha256(path)
     path.with_suffix(".sha256").write_text(f"{digest}  {path.name}\n")
     return digest
+
+
+def check_sha256(path: Path) -> None:
+    """Raise `WeightsError` where a file is not the one its ``.sha256`` was written for."""
+    expected = path.with_suffix(".sha256").read_text().split()[0]
+    if (found := sha256(path)) != expected:
+        raise WeightsError(f"{path}: SHA-256 is {found}, expected {expected}: the file is damaged or was replaced")
 
 
 def load_weights(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict]:
@@ -70,9 +82,7 @@ def load_weights(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no weights here; train them, or point HLDM_WEIGHTS at a folder that has them")
-    expected = path.with_suffix(".sha256").read_text().split()[0]
-    if (found := sha256(path)) != expected:
-        raise WeightsError(f"{path}: SHA-256 is {found}, expected {expected}: the file is damaged or was replaced")
+    check_sha256(path)
     with safe_open(path, "pt") as file:
         config = json.loads(file.metadata()["config"])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hldm.config import shared_weights
+from hldm.weights import check_sha256
 
 STATISTICS = "standardisation.safetensors"  # beside a model's weights
 
@@ -33,6 +34,8 @@ class TextEncoder:
     ------
     OSError
         Where the model is neither here nor can be fetched.
+    WeightsError
+        Where a weight file is not the one that the ``.sha256`` beside it was written for.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class TextEncoder:
         from transformers.utils import logging
 
         self.name = str(name or shared_weights("text_encoder"))
+        for sums in Path(self.name).glob("*.sha256"):
+            check_sha256(sums.with_suffix(".safetensors"))
         bars = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # a bar per load litters notebooks
         try:

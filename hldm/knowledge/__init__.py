@@ -9,7 +9,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "graph": ["counts", "knowledge_graph", "systolic_values", "verhoeff_ok"],
         "narration": ["Narrative", "as_told", "narrative"],
         "reader": ["Fact", "Reading", "read_prompt"],
-        "sampling": ["random_record"],
+        "sampling": ["edit", "forget", "random_record"],
+        "shorthand": ["as_noted", "note"],
         "subgraph": ["patient_subgraph", "to_hetero"],
     },
 )

@@ -11,37 +11,10 @@ import re
 from typing import NamedTuple
 
 from hldm.data.records import AgeGroup, ClinicalRecord, Location, Murmur, Sex, SystolicMurmur
+from hldm.knowledge import wordings as say
 from hldm.knowledge.ages import age_group, count_age, in_years
 from hldm.knowledge.graph import knowledge_graph
 from hldm.knowledge.posterior import differential
-
-SITES = {
-    Location.AV: ("aortic area", "aortic valve area"),
-    Location.PV: ("pulmonary area", "pulmonary valve area"),
-    Location.TV: ("tricuspid area", "left lower sternal border"),
-    Location.MV: ("mitral area", "cardiac apex"),
-    Location.PHC: ("unnamed additional site (Phc)",),
-}
-SHAPES = {
-    "Crescendo": ("crescendo", "crescendo in shape"),
-    "Decrescendo": ("decrescendo", "of decrescendo shape"),
-    "Diamond": ("diamond-shaped", "crescendo-decrescendo in shape"),
-    "Plateau": ("plateau-shaped", "of constant loudness like a plateau"),
-}
-QUALITIES = {
-    "Blowing": ("blowing", "blowing in quality"),
-    "Harsh": ("harsh", "coarse in quality"),
-    "Musical": ("musical", "musical in quality"),
-}
-TIMINGS = {
-    "Early-systolic": ("early-systolic", "confined to early systole"),
-    "Mid-systolic": ("mid-systolic", "confined to mid-systole"),
-    "Late-systolic": ("late-systolic", "confined to late systole"),
-    "Holosystolic": ("holosystolic", "pansystolic"),
-    "Early-diastolic": ("early-diastolic", "confined to early diastole"),
-    "Mid-diastolic": ("mid-diastolic", "confined to mid-diastole"),
-    "Holodiastolic": ("holodiastolic", "pandiastolic"),
-}
 
 
 class Narrative(NamedTuple):
@@ -56,7 +29,7 @@ class Narrative(NamedTuple):
 
 
 class _Words:
-    """Chooses wordings. The last frame of every set is held out: kept for testing what was trained on the others."""
+    """Chooses wordings: words among all, frames among the ones in use or among the held-out ones."""
 
     def __init__(self, seed: int, held_out: bool):
         self.random, self.held_out = random.Random(seed), held_out
@@ -64,8 +37,9 @@ class _Words:
     def phrase(self, *options: str) -> str:
         return self.random.choice(options)
 
-    def frame(self, *options: str) -> str:
-        return options[-1] if self.held_out else self.random.choice(options[:-1])
+    def frame(self, options: tuple[str, ...], **facts: str) -> str:
+        some = options[-say.HELD_OUT :] if self.held_out else options[: -say.HELD_OUT]
+        return self.random.choice(some).format(**facts)
 
 
 def _join(parts: list[str]) -> str:
@@ -82,7 +56,7 @@ def _sentence(text: str) -> str:
 
 
 def _site(location: Location, words: _Words) -> str:
-    return "the " + words.phrase(*SITES[location])
+    return "the " + words.phrase(*say.SITES[location])
 
 
 def _person(record: ClinicalRecord, words: _Words) -> str:
@@ -93,7 +67,7 @@ def _person(record: ClinicalRecord, words: _Words) -> str:
         number, unit = count_age(record.age_years)
         age, units = f"{number:g}-{unit}-old", f"{number:g} {unit}{'' if number == 1 else 's'}"
         noun = words.phrase(sex or "patient", child.strip(), f"{sex} patient".strip())
-        person = words.frame(f"{age} {noun}", f"{noun} aged {units}", f"{noun} of {units}")
+        person = words.frame(say.AGED, age=age, noun=noun, units=units)
         if record.age_group != age_group(record.age_years):
             person += f", age group {str(record.age_group or 'not recorded').lower()}"
     elif record.age_group is not None:
@@ -112,71 +86,35 @@ def _murmur_noun(murmur: SystolicMurmur) -> str:
 
 def _headline(record: ClinicalRecord, words: _Words) -> str:
     if record.murmur == Murmur.ABSENT:
-        return words.phrase(" without a murmur", " with no heart murmur", " with no audible murmur")
+        return words.phrase(*say.SILENT)
     if record.murmur != Murmur.PRESENT:
         return ""
     parts = [_murmur_noun(m) for m in (record.systolic, record.diastolic) if m is not None]
     return f" with {_join(parts or ['a heart murmur'])}"
 
 
-def _stethoscope(record: ClinicalRecord, words: _Words) -> str:
-    site = _site(record.location, words)
-    here = {
-        True: words.phrase(", where the murmur is heard", ", where the murmur is audible"),
-        False: words.phrase(", where no murmur is heard", ", where no murmur is audible"),
-        None: "",
-    }[record.murmur_here]
-    return words.frame(
-        f"the stethoscope lies on {site}{here}",
-        f"the sound is recorded at {site}{here}",
-        f"the auscultation site is {site}{here}",
-    )
-
-
 def _summary(record: ClinicalRecord, words: _Words) -> str:
-    said = [_article(_person(record, words)) + _headline(record, words)]
+    person = _article(_person(record, words)) + _headline(record, words)
+    said = [words.frame(say.OPENING, person=person)]
     if record.pregnant is False:
-        said.append(words.phrase("no pregnancy is recorded", "pregnancy status: not pregnant"))
+        said.append(words.frame(say.NOT_PREGNANT))
     height, weight = (f"{v:g}" if v is not None else None for v in (record.height_cm, record.weight_kg))
-    if height and weight:
-        said.append(
-            words.frame(
-                f"the height is {height} cm and the weight is {weight} kg",
-                f"the patient is {height} cm tall and weighs {weight} kg",
-                f"measured at {height} cm and {weight} kg",
-            )
-        )
-    elif height:
-        said.append(f"the height is {height} cm")
-    elif weight:
-        said.append(f"the weight is {weight} kg")
+    if height or weight:
+        frames = say.HEIGHT_AND_WEIGHT if height and weight else say.HEIGHT if height else say.WEIGHT
+        said.append(words.frame(frames, height=height, weight=weight))
     if record.heart_rate is not None:
-        rate = f"{record.heart_rate:g}"
-        said.append(
-            words.frame(
-                f"the heart rate is {rate} beats per minute",
-                f"the heart beats at {rate} bpm",
-                f"the pulse is {rate} per minute",
-            )
-        )
+        said.append(words.frame(say.HEART_RATE, rate=f"{record.heart_rate:g}"))
     if record.location is not None:
-        said.append(_stethoscope(record, words))
+        here = words.phrase(*say.HERE[record.murmur_here])
+        said.append(words.frame(say.STETHOSCOPE, site=_site(record.location, words), here=here))
     if record.outcome is not None:
-        outcome = str(record.outcome).lower()
-        said.append(
-            words.frame(
-                f"the clinical outcome is {outcome}",
-                f"outcome after cardiac work-up: {outcome}",
-                f"overall the outcome was judged {outcome}",
-            )
-        )
+        said.append(words.frame(say.OUTCOME, outcome=str(record.outcome).lower()))
     if record.conditions:
-        labels = [_label(c) for c in record.conditions]
-        said.append("known diagnosis: " + "; ".join(labels))
+        said.append("known diagnosis: " + "; ".join(map(condition_name, record.conditions)))
     return " ".join(map(_sentence, said))
 
 
-def _label(condition: str) -> str:
+def condition_name(condition: str) -> str:
     """A condition's preferred term without its remark in brackets; unknown identifiers stand for themselves."""
     label = knowledge_graph().nodes.get(condition, {}).get("label", condition)
     return re.sub(r" \(.*\)", "", label).lower()
@@ -185,80 +123,57 @@ def _label(condition: str) -> str:
 def _description(murmur: SystolicMurmur, words: _Words) -> str:
     parts = []
     if murmur.timing:
-        parts.append(words.phrase(*TIMINGS[murmur.timing]))
+        parts.append(words.phrase(*say.TIMINGS[murmur.timing]))
     if murmur.shape:
-        parts.append(words.phrase(*SHAPES[murmur.shape]))
+        parts.append(words.phrase(*say.SHAPES[murmur.shape]))
     if murmur.grade:
-        parts.append(words.phrase(f"graded {murmur.grade}", f"of grade {murmur.grade}"))
+        step, top = list(murmur.kinds["grade"]).index(murmur.grade) + 1, len(murmur.kinds["grade"])
+        parts.append(words.phrase(*say.GRADES).format(grade=murmur.grade, figures=f"{step}/{top}", step=step, top=top))
     if murmur.pitch:
-        pitch = str(murmur.pitch).lower()
-        parts.append(words.phrase(f"{pitch}-pitched", f"of {pitch} pitch"))
+        parts.append(words.phrase(*say.PITCHES).format(pitch=str(murmur.pitch).lower()))
     if murmur.quality:
-        parts.append(words.phrase(*QUALITIES[murmur.quality]))
+        parts.append(words.phrase(*say.QUALITIES[murmur.quality]))
     if not parts:
         return f"there is a {murmur.phase} murmur"
     words.random.shuffle(parts)
-    return words.frame(
-        f"the {murmur.phase} murmur is {_join(parts)}",
-        f"on auscultation the {murmur.phase} murmur is {_join(parts)}",
-        f"in detail, the {murmur.phase} murmur sounds {_join(parts)}",
-    )
+    return words.frame(say.DESCRIPTION, phase=murmur.phase, parts=_join(parts))
 
 
 def _places(record: ClinicalRecord, words: _Words) -> list[str]:
-    best, everywhere = record.most_audible_location, record.murmur_locations
-    others = [_site(v, words) for v in everywhere if v != best]
+    best = record.most_audible_location
+    others = _join([_site(v, words) for v in record.murmur_locations if v != best] or [""])
     if best is None:
-        return [f"the murmur is heard at {_join(others)}"] if others else []
+        return [words.frame(say.HEARD, others=others)] if others else []
     site = _site(best, words)
-    if best not in everywhere:
-        return ([f"the murmur is heard at {_join(others)}"] if others else []) + [f"it is loudest at {site}"]
-    tail = f"radiates to {_join(others)}" if others else "is not heard elsewhere"
-    return [
-        words.frame(
-            f"it is loudest at {site} and {tail}",
-            f"the murmur is most audible at {site} and {tail}",
-            f"best heard at {site}, it {tail}",
-        )
-    ]
+    if best not in record.murmur_locations:
+        heard = [words.frame(say.HEARD, others=others)] if others else []
+        return [*heard, words.frame(say.ONLY_LOUDEST, site=site)]
+    tail = words.phrase(*say.RADIATES).format(others=others) if others else words.phrase(*say.STAYS)
+    return [words.frame(say.LOUDEST, site=site, tail=tail)]
 
 
 def _murmur(record: ClinicalRecord, words: _Words) -> str:
     if record.murmur is None:
         return "Whether there is a murmur is not recorded."
     if record.murmur == Murmur.ABSENT:
-        return words.frame(
-            "No murmur is heard at any site.",
-            "Systole and diastole are silent, without a murmur.",
-            "Auscultation finds no murmur.",
-        )
+        return _sentence(words.frame(say.ABSENT))
     said = [_description(m, words) for m in (record.systolic, record.diastolic) if m is not None]
     said += _places(record, words)
     if record.murmur == Murmur.UNKNOWN:
-        said.insert(0, "the recording is too poor to judge whether there is a murmur")
+        said.insert(0, words.frame(say.UNKNOWN))
     return " ".join(map(_sentence, said or ["a murmur is present"]))
 
 
 def _explanations(record: ClinicalRecord, words: _Words) -> str:
-    if record.murmur is None:
-        return ""
-    if record.murmur == Murmur.ABSENT:
-        return "No structural lesion is suggested, though a silent one is not excluded."
-    if record.murmur == Murmur.UNKNOWN:
-        return "No differential diagnosis is possible; repeating the recording is recommended."
     ranked = differential(record)
     if not ranked:
-        return "Without a description of the murmur no differential diagnosis is possible."
-    names = _join([f"{_label(s.condition)} ({100 * s.probability:.0f}%)" for s in ranked[:3]])
+        return say.NO_EXPLANATION[record.murmur]
+    names = _join([f"{condition_name(s.condition)} ({100 * s.probability:.0f}%)" for s in ranked[:3]])
     graph = knowledge_graph()
     edges = graph.edges(ranked[0].condition, keys=True)
     evaluation = next(tail for _, tail, relation in edges if relation == "evaluated_by")
     evaluation = graph.nodes[evaluation]["label"].lower()
-    return words.frame(
-        f"Differential diagnosis: {names}. Recommended evaluation: {evaluation}.",
-        f"The differential ranks {names}. The recommended evaluation is {evaluation}.",
-        f"Likely explanations are {names}. As evaluation, {evaluation} is recommended.",
-    )
+    return _sentence(words.frame(say.EXPLANATIONS, names=names, evaluation=evaluation))
 
 
 def as_told(record: ClinicalRecord) -> ClinicalRecord:
