@@ -11,12 +11,12 @@ from sklearn.metrics import r2_score
 from hldm.config import PROFILES, SUBSPACES, VAEConfig
 from hldm.data import ClipDataset
 from hldm.data.simulator import simulate
-from hldm.models import MultiScaleVAE
+from hldm.models import MultiScaleVAE, swap
 from hldm.models.measurer import Measurer
 from hldm.models.readers import FACTORS
 from hldm.models.vae import power_sum
 from hldm.training.beat import QUIET, S1, SYSTOLE, beat_parts, clip_factors, heart_rate, mean_beat, swapped_beat
-from hldm.training.disentangle import MEMORY, Disentanglement, Leakage, component_error, measured_error
+from hldm.training.disentangle import MEMORY, Disentanglement, Leakage, component_error, decode_swap, measured_error
 from hldm.training.measurer import train_measurer
 from hldm.training.mixture import Mixture
 from hldm.training.pairs import SimulatedPairs, draw_heart, murmur_on, sounds_on
@@ -140,6 +140,18 @@ def test_less_leakage_is_where_its_gradient_points():
     assert after < before
 
 
+@pytest.mark.parametrize("subspace", SUBSPACES)
+def test_a_swap_is_decoded_anew_only_where_it_sounds(subspace):
+    torch.manual_seed(0)
+    vae = MultiScaleVAE(VAEConfig(width=16, component_width=16)).eval()
+    z, donor = torch.randn(2, 1, 32, 16, generator=torch.Generator().manual_seed(0))
+    position = torch.linspace(0, 2, 16)[None]
+    mixed = swap(z, donor, subspace, position, position + 0.1)
+    if subspace == "rhythm":  # noise knows no beat, so it stays
+        assert torch.equal(mixed[:, -8:], z[:, -8:])
+    torch.testing.assert_close(decode_swap(vae, mixed, subspace, vae.components(z)), vae.decode(mixed))
+
+
 def test_components_too_faint_to_hear_need_only_stay_so(batch):
     truth = batch.components()
     assert component_error(truth, batch) < 0.01
@@ -191,7 +203,9 @@ def test_every_term_can_be_switched_off(mixture, off):
     measurer = Measurer().requires_grad_(False)
     batch, generator = mixture.draw(torch.Generator().manual_seed(0)), torch.Generator().manual_seed(1)
     posterior = vae.encode(batch.log_mel)
-    loss, terms = Disentanglement(config, measurer)(vae, batch, posterior, posterior.mean, generator)
+    z = posterior.mean
+    components = vae.components(z) if config.superposition else {}
+    loss, terms = Disentanglement(config, measurer)(vae, batch, posterior, z, components, generator)
     gone = {"component"} if off == "superposition" else {off}
     assert set(terms) == set(TERMS) - gone
     loss.backward()

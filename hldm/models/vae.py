@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -160,8 +161,8 @@ class MultiScaleVAE(nn.Module):
             return self.decoder(z) * self.config.scale_db + self.config.mean_db
         return power_sum(*self.components(z).values())
 
-    def components(self, z: Tensor) -> dict[str, Tensor]:
-        """Log-mels in dB of ``"sounds"``, ``"murmur"`` and ``"noise"`` alone, each as of `decode`.
+    def components(self, z: Tensor, wanted: Collection[str] = ("sounds", "murmur", "noise")) -> dict[str, Tensor]:
+        """Log-mels in dB of ``"sounds"``, ``"murmur"`` and ``"noise"`` alone, or those wanted; each as of `decode`.
 
         Raises
         ------
@@ -170,11 +171,11 @@ class MultiScaleVAE(nn.Module):
         """
         if not self.config.superposition:
             raise ValueError("superposition is off: one decoder makes the whole sound, expected a decoder a component")
-        part = split_subspaces(z)
+        part, (mean, scale) = split_subspaces(z), (self.config.mean_db, self.config.scale_db)
         return {
-            name: decoder(torch.cat([part[p] for p in self.COMPONENTS[name]], 1)) * self.config.scale_db
-            + self.config.mean_db
+            name: decoder(torch.cat([part[p] for p in self.COMPONENTS[name]], 1)) * scale + mean
             for name, decoder in self.decoders.items()
+            if name in wanted
         }
 
     def standardise(self, z: Tensor) -> Tensor:

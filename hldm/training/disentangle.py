@@ -10,7 +10,7 @@ from hldm.config import SUBSPACES, VAEConfig
 from hldm.models.measurer import Measurement, Measurer
 from hldm.models.readers import FACTORS, factor_error, pool
 from hldm.models.subspaces import split_subspaces, swap
-from hldm.models.vae import MultiScaleVAE, Posterior, correlation_penalty
+from hldm.models.vae import MultiScaleVAE, Posterior, correlation_penalty, power_sum
 from hldm.training.beat import mean_beat, swapped_beat
 from hldm.training.mixture import MixtureBatch
 from hldm.training.pairs import PairBatch
@@ -38,9 +38,23 @@ class Disentanglement(nn.Module):
         self.leakage = nn.ModuleDict({source: Leakage(2 * config.latent_channels) for source in ("real", "simulated")})
 
     def forward(
-        self, vae: MultiScaleVAE, batch: MixtureBatch, posterior: Posterior, z: Tensor, generator: torch.Generator
+        self,
+        vae: MultiScaleVAE,
+        batch: MixtureBatch,
+        posterior: Posterior,
+        z: Tensor,
+        components: dict[str, Tensor],
+        generator: torch.Generator,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, scalar, and each of its terms by name."""
+        """The loss, scalar, and each of its terms by name.
+
+        Parameters
+        ----------
+        z : Tensor (batch, latent channels, latent frames)
+            Drawn from `posterior`.
+        components : dict of Tensor
+            `vae.components` of z; empty where one decoder makes the whole sound.
+        """
         weights, step = self.config, self.config.downsampling
         position, states = batch.position[:, ::step], batch.states[:, ::step]
         terms: dict[str, Tensor] = {}
@@ -54,15 +68,14 @@ class Disentanglement(nn.Module):
                 self.leakage.values(), pooled.split(batch.sizes), batch.factors.split(batch.sizes), strict=True
             )
             terms["leakage"] = sum(memory(rows, factors) for memory, rows, factors in halves if len(rows))
-        if weights.component_weight and weights.superposition and batch.pairs:
-            components = {name: x[batch.real :] for name, x in vae.components(z).items()}
-            terms["component"] = component_error(components, batch.pairs) / weights.scale_db
+        if weights.component_weight and components and batch.pairs:
+            simulated = {name: x[batch.real :] for name, x in components.items()}
+            terms["component"] = component_error(simulated, batch.pairs) / weights.scale_db
         if weights.rendered_weight or weights.beat_weight or weights.measured_weight:
             chance = torch.tensor(list(SWAP_CHANCES.values()))
             subspace = list(SWAP_CHANCES)[int(torch.multinomial(chance, 1, generator=generator))]
-            partner = batch.partner
-            swapped = vae.decode(swap(z, z[partner], subspace, position, position[partner]))
-            terms |= self._swap_terms(swapped, batch, subspace)
+            mixed = swap(z, z[batch.partner], subspace, position, position[batch.partner])
+            terms |= self._swap_terms(decode_swap(vae, mixed, subspace, components), batch, subspace)
         total = sum((getattr(weights, f"{name}_weight") * term for name, term in terms.items()), start=z.sum() * 0)
         return total, terms
 
@@ -85,6 +98,14 @@ class Disentanglement(nn.Module):
             states = batch.states[batch.partner] if subspace == "rhythm" else batch.states
             terms["measured"] = measured_error(measurer(swapped), heard, batch.partner, states, subspace)
         return terms
+
+
+def decode_swap(vae: MultiScaleVAE, mixed: Tensor, subspace: str, components: dict[str, Tensor]) -> Tensor:
+    """`vae.decode` of a latent with one subspace exchanged; components that it does not shape are taken as they are."""
+    if not components:
+        return vae.decode(mixed)
+    shaped = [name for name, parts in vae.COMPONENTS.items() if subspace in parts]
+    return power_sum(*(components | vae.components(mixed, shaped)).values())
 
 
 def component_error(decoded: dict[str, Tensor], pairs: PairBatch) -> Tensor:

@@ -15,7 +15,7 @@ from hldm.data.clips import ClipDataset
 from hldm.models.measurer import Measurer
 from hldm.models.readers import FACTORS
 from hldm.models.subspaces import split_subspaces
-from hldm.models.vae import MultiScaleVAE, correlation_penalty
+from hldm.models.vae import MultiScaleVAE, correlation_penalty, power_sum
 from hldm.training.card import write_card
 from hldm.training.corpus import corpus_name, open_corpus
 from hldm.training.disentangle import Disentanglement
@@ -62,13 +62,15 @@ def train_vae(
         batch = mixture.draw(generator).to(device)
         posterior = vae.encode(batch.log_mel)
         z = posterior.sample(generator)
-        error = (vae.decode(z) - batch.log_mel).abs().mean((1, 2))
+        components = vae.components(z) if config.superposition else {}
+        decoded = power_sum(*components.values()) if components else vae.decode(z)
+        error = (decoded - batch.log_mel).abs().mean((1, 2))
         kl = posterior.kl()
         beta = config.beta * min(1.0, step / config.anneal_steps)
         loss = error.mean() / config.scale_db + beta * kl
         figures = {"l1_db": error[: batch.real].mean(), "kl": kl}
         if config.delta:
-            apart, terms = disentanglement(vae, batch, posterior, z, generator)
+            apart, terms = disentanglement(vae, batch, posterior, z, components, generator)
             loss = loss + config.delta * apart
             figures |= terms
         return loss, {name: float(value.detach()) for name, value in figures.items()}

@@ -1,0 +1,78 @@
+"""What each term of L_disentangle is worth: ``python benchmarks/recipes.py --steps 1500``.
+
+Every recipe trains the same VAE for equally many updates on the same batches, and is judged on hearts that none has
+seen: simulated ones, and the val part of CirCor where ``HLDM_CIRCOR`` is set. Runs are kept and resumed; a recipe that
+has its table is not run again. All tables together are written as ``vae_recipes.csv``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from hldm.config import PROFILES, VAEConfig, circor_folder
+from hldm.data import CircorCorpus
+from hldm.evaluation.factors import real_clips, simulated_clips
+from hldm.evaluation.latent import evaluate_latent
+from hldm.training.vae import train_vae
+
+TERMS = ("reading", "correlation", "leakage", "component", "rendered", "beat", "measured")
+
+
+def only(*terms: str) -> dict[str, float]:
+    """Changes to a `VAEConfig` that leave these terms of L_disentangle."""
+    return {f"{term}_weight": 0.0 for term in TERMS if term not in terms}
+
+
+RECIPES: dict[str, dict] = {
+    "all": {},
+    "no L_disentangle": {"delta": 0.0},
+    "correlation penalty alone": only("correlation"),
+    "readers": only("reading"),
+    "readers + correlation": only("reading", "correlation"),
+    "readers + correlation + leakage": only("reading", "correlation", "leakage"),
+    "readers + measured swaps": only("reading", "measured", "beat"),
+    "readers + rendered swaps": only("reading", "component", "rendered"),
+    "all but leakage": {"leakage_weight": 0.0},
+    "all but rendered swaps": {"component_weight": 0.0, "rendered_weight": 0.0},
+    "all but measured swaps": {"measured_weight": 0.0, "beat_weight": 0.0},
+    "all, one decoder": {"superposition": False},
+    "all, real recordings alone": {"simulated_pairs": 0},
+}
+
+
+def unseen(simulated: int = 400) -> list:
+    """Clips that no recipe was trained on."""
+    known = [simulated_clips(simulated, seed=1)]
+    if circor_folder():
+        known.append(real_clips(CircorCorpus(circor_folder(), split="val"), "CirCor, val part"))
+    return known
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=1500, help="updates of every recipe")
+    parser.add_argument("--pairs", type=int, default=100, help="pairs of the swap test")
+    parser.add_argument("--runs", type=Path, default=Path("runs/recipes"))
+    parser.add_argument("recipes", nargs="*", help=f"default: all of {', '.join(RECIPES)}")
+    options = parser.parse_args()
+    profile = replace(PROFILES["gpu"], max_steps=options.steps)
+    known = unseen()
+    for name in options.recipes or RECIPES:
+        folder = options.runs / f"{name} {options.steps}".replace(" ", "_")
+        table = folder / "table.csv"
+        if not table.is_file():
+            vae, _, _ = train_vae(profile, folder, config=replace(VAEConfig(), **RECIPES[name]))
+            found = evaluate_latent(vae, known, pairs=options.pairs).assign(recipe=name, updates=options.steps)
+            found.to_csv(table)
+    tables = [pd.read_csv(path) for path in sorted(options.runs.glob("*/table.csv"))]
+    everything = pd.concat(tables)
+    everything.to_csv(options.runs / "vae_recipes.csv", index=False)
+    print(everything.pivot_table("value", ["data", "metric"], "recipe", sort=False).round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
