@@ -12,7 +12,7 @@ from hldm.knowledge import as_told, narrative, random_record, read_prompt
 from hldm.knowledge.ages import age_group
 from hldm.knowledge.facts import MURMURS
 from hldm.knowledge.spelling import respell
-from hldm.knowledge.vocabulary import lexicon, rules
+from hldm.knowledge.vocabulary import lexicon, rules, standing
 
 #: What phrases of the kind "edit" change.
 BASE = ClinicalRecord(
@@ -97,14 +97,13 @@ def test_edits_keep_what_they_do_not_mention():
     assert read_prompt("aortic stenosis", BASE).record.most_audible_location == "AV"  # the murmur is exchanged whole
 
 
-@pytest.mark.parametrize("word", ["pale", "weak", "later", "judge", "mean", "asthma", "purple", "HSM", "MVP"])
+@pytest.mark.parametrize("word", ["pale", "weak", "later", "judge", "none", "asthma", "purple", "HSM", "MVP"])
 def test_words_that_are_right_are_not_corrected(word):
-    assert respell(word, lexicon()) == word
+    assert respell(word, lexicon(), standing()) == word
 
 
-def test_every_word_of_the_lexicon_stands():
-    assert all(respell(word, lexicon()).strip() for word in lexicon())
-    assert len({rule.pattern.pattern for rule in rules()}) == len(rules())  # a pattern twice is never reached
+def test_no_pattern_stands_twice():
+    assert len({rule.pattern.pattern for rule in rules()}) == len(rules())  # the second would never be reached
 
 
 def test_round_trip_over_random_records():

@@ -142,13 +142,15 @@ def _read_places(facts: list[Fact], base: ClinicalRecord, problems: list[str]) -
         fact.field in ("murmur", "murmur_named", "phase", "most_audible_location", "radiation")
         or fact.field.split(".")[0] in MURMURS for fact in facts
     )  # fmt: skip
+    placed: set = set()
     for fact in facts:
         if fact.field == "place" and not silent and (described or base.murmur == Murmur.PRESENT):
-            heard |= set(fact.value)
-            if len(fact.value) == 1:
-                found["most_audible_location"] = found["most_audible_location"] or fact.value[0]
+            placed |= set(fact.value)
         elif fact.field == "place":
             found["location"] = found["location"] or fact.value[0]
+    heard |= placed
+    if len(placed) == 1 and not found["most_audible_location"]:
+        found["most_audible_location"] = next(iter(placed))
     radiation = {site for fact in facts if fact.field == "radiation" for site in fact.value}
     sole, best = _any(facts, "sole"), found["most_audible_location"]
     if not heard and not sole and (radiation or best):

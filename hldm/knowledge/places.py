@@ -17,7 +17,9 @@ def _valve(names: str) -> str:
 
 
 def _space(number: str, side: str) -> str:
-    return rf"{number} {side} {_SPACE}|{side} {number} {_SPACE}"
+    return (
+        rf"{number} {side} {_SPACE}|{side} {number} {_SPACE}|{number} {_SPACE} (?:on|to) the {side}(?: of the sternum)?"
+    )
 
 
 #: Names of each site. What is none of the four areas counts as CirCor's fifth: another site.
@@ -37,7 +39,7 @@ SITES = {
     rf"|{_space('3rd', 'left')}",
 }  # fmt: skip
 _SITE = rf"(?:the )?(?:{'|'.join(SITES.values())})(?!\w)"
-_SITES = rf"{_SITE}(?:(?:,? and |, ?|/|\s?\+\s?| & )(?:to )?{_SITE})*"
+_SITES = rf"{_SITE}(?:(?:,? and |, ?|/|\s?\+\s?)(?:to )?{_SITE})*"
 _BY_SITE = {site: re.compile(rf"(?<!\w)(?:{names})(?!\w)", re.I) for site, names in SITES.items()}
 
 
@@ -58,25 +60,25 @@ def _first(match: re.Match) -> Location:
 def place_patterns() -> list[tuple[str, str, Any]]:
     """Pattern, field and value of every way to say where."""
     best = (
-        "(?:(?:is |was )?(?:loudest|most audible|most prominent|best (?:heard|audible|appreciated)|heard best"
+        "(?:(?:is |was )?(?:loudest|most (?:audible|prominent|intense)|best (?:heard|audible|appreciated)|heard best"
         "|max(?:imal|imum|imally)?(?: intensity)?|(?:point|punctum) of max(?:imal|imum) intensity|pmi))"
     )
-    at = r"(?: |:)(?:is |was )?(?:at |over |in |on |along |near |around |below |under |the )*"
+    at = r"[\s:]+(?:is |was )?(?:at |over |in |on |along |near |around |below |under |the )*"
     recorded = "(?:sound |recording )?(?:is |was )?record(?:ed|ing)"
     listening = f"(?:the )?(?:stethoscope|auscultation (?:site|point)|listening|listened|auscultated|{recorded})"
     everywhere = r"(?:sites?|locations?|areas?|valves?|auscultation (?:sites?|points?)|(?:of the )?pr[ae]?ecordium)"
-    spread = "(?:radiat(?:es|ing|ed|ion|e)|spread(?:s|ing)?|transmi(?:tted|ssion)|conducted|carried|referred|extend(?:s|ing))"
+    spread = "(?:radiat(?:es?|ing|ed|ion)|spread(?:s|ing)?|transmi(?:tted|ssion)|conducted|referred|extend(?:s|ing))"
+    stays = "(?:(?:does not|doesn't|non-?|not) radiat(?:es?|ing)|(?:without|no) radiation)"
     four = (Location.AV, Location.MV, Location.PV, Location.TV)
     return [
-        (r"where (?:no|the|a) murmur is (?:not )?(?:heard|audible)", "remark", None),
         (rf"{listening}(?: lies| is| was| placed| site)*:?{at}(?P<sites>{_SITE})", "location", _first),
         (rf"{best}{at}(?P<sites>{_SITE})", "most_audible_location", _first),
+        (rf"{stays} (?:in)?to(?:wards?)? {_SITES}", "remark", None),
+        (rf"(?:is )?not heard elsewhere|heard nowhere else|only there|{stays}", "sole", True),
         (rf"(?:with )?{spread}(?: widely)?(?: is| are)?:? (?:(?:in)?to(?:wards?)? )?(?P<sites>{_SITES})", "radiation",
          _listed),
-        (r"(?:is )?not heard elsewhere|heard nowhere else|(?:does not|doesn't|non-?|not) radiat(?:es?|ing)"
-         r"|(?:without|no) radiation|only there", "sole", True),
         (rf"(?:at|over|across|in|throughout) (?:all(?: four| 4)?|every|each|the (?:whole|entire)|whole|the)?"
-         rf" ?{everywhere}", "murmur_locations", lambda m: four),
+         rf" ?{everywhere}|everywhere", "murmur_locations", lambda m: four),
         (rf"also (?:heard |audible |present )?(?:at|over|in|on|along) (?P<sites>{_SITES})", "radiation", _listed),
         (rf"(?:heard|audible) (?:only )?(?:at|over|in|on|along) (?P<sites>{_SITES})", "murmur_locations", _listed),
         (r"(?:at |over )?(?:the )?(?:heart'?s? )?base(?: of the heart)?", "murmur_locations",

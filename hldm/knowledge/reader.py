@@ -10,10 +10,10 @@ from typing import NamedTuple
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.facts import MURMURS, Fact, record_of
 from hldm.knowledge.spelling import respell
-from hldm.knowledge.vocabulary import ADVICE, DOUBTED, FILLER, NEGATED, is_known, lexicon, rules
+from hldm.knowledge.vocabulary import ADVICE, DOUBTED, FILLER, NEGATED, lexicon, rules, standing
 
 #: Facts that a word before them can deny ("not harsh", "no VSD") or put in doubt ("possible VSD").
-DENIABLE = ("conditions", "finding", "shape", "pitch", "quality", "place", "murmur_locations")
+DENIABLE = ("conditions", "finding", "shape", "pitch", "quality", "place", "murmur_locations", "phase")
 
 
 class Reading(NamedTuple):
@@ -52,6 +52,8 @@ def _consume(sentence: str) -> tuple[tuple[Fact, ...], str]:
             if rule.field in DENIABLE or rule.field.endswith(".timing"):
                 for field, before in {"negated": NEGATED, "doubted": DOUBTED}.items():
                     if denied := before.search(rest[:start]):
+                        # "not a diastolic but a systolic murmur" silences the one
+                        field = "silent" if (rule.field, field) == ("phase", "negated") else field
                         fact, start = fact._replace(field=field), denied.start()
                         break
             facts.append(fact)
@@ -118,7 +120,7 @@ def read_prompt(text: str, base: ClinicalRecord | None = None) -> Reading:
     """
     base, facts, unknown = base or ClinicalRecord(), [], []
     phase = "diastolic" if base.diastolic and not base.systolic else None
-    for sentence in re.split(r"(?<=[.!?])\s+|\n", respell(text, lexicon(), is_known)):
+    for sentence in re.split(r"(?<=[.!?])\s+|\n", respell(text, lexicon(), standing())):
         if ADVICE.match(sentence):
             facts.append(Fact("advice", None, sentence))
             continue

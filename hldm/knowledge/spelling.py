@@ -12,9 +12,14 @@ zero one two three four five six seven eight nine ten eleven twelve thirteen fou
 sixteen seventeen eighteen nineteen
 """.split()  # noqa: SIM905
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-NUMBER_WORD = rf"\b(?:({'|'.join(TENS)})(?:[- ]({'|'.join(ONES[1:10])}))?|({'|'.join(ONES)}))\b"
+NUMBER_WORD = (
+    rf"\b(?:({'|'.join(TENS)})(?:[- ]({'|'.join(ONES[1:10])}))?"
+    rf"|({'|'.join(o for o in ONES if o != 'one')}|one(?=[- /](?:year|month|week|day|hour|of|out|over|six|and))))\b"
+)
 ORDINALS = {"first": "1st", "second": "2nd", "third": "3rd", "fourth": "4th", "fifth": "5th"}
 ENDINGS = ("s", "d", "ed", "r", "er", "ly", "ing")  # another form of a word is no typing error
+COUNTS = frozenset([*ONES, *TENS, *ORDINALS])
+SIDES = {"L": "left", "R": "right"}
 STEPS = r"[1-6]|[IV]{1,3}"
 
 
@@ -25,51 +30,60 @@ def _figure(match: re.Match) -> str:
     return str(20 + 10 * TENS.index(tens) + (ONES.index(unit) if unit else 0))
 
 
-#: Pattern and what stands for it, in order; capitals matter where a pattern says ``(?-i:...)``.
-RESPELLED: tuple[tuple[str, str | Callable[[re.Match], str]], ...] = (
+#: Signs and abbreviations, and what stands for them, in order; case counts only inside ``(?-i:...)``.
+SHORTHAND = (
     (r"[\u2010-\u2015\u2212]", "-"),
     (r"[\u2018\u2019]", "'"),
-    (r"\s*(?:[-=]+>|\u2192)\s*", " radiating to "),
+    (r"\s*(?:[-=]+>|\u2192|\s>\s)\s*", " radiating to "),
     (r"\(\s*-\s*\)|[\u00d8\u2205]|\bneg(?:ative)?\b(?: for)?(?=\s+(?:a |any )?murmur)", "no"),
     (r"\(\s*\+\s*\)", "present"),
     (r"(?<!\w)w/o(?!\w)", "without"),
-    (r"(?<!\w)w/(?=\s|\w)", "with "),
+    (r"(?<!\w)w/(?=\s|\w)|\bc/o\b|\bc(?= (?:[1-6]/|grade))", "with "),
     (r"@", " at "),
+    (r"&", " and "),
     (r"\bc/w\b", "consistent with"),
-    (r"\bc(?= (?:[1-6]/|grade))", "with"),
     (r"\bs/o\b", "suspected"),
-    (NUMBER_WORD, _figure),
-    (r"\b(\d+) (?:and (?:a|1) half|1/2)(?!\w)|\b(\d+) ?\u00bd", lambda m: f"{m[1] or m[2]}.5"),
-    (r"(?<!\w)half (?:a )?(?=(?:year|month|week|day)\b)", "0.5 "),
-    (r"\ban? (?=(?:year|month|week|day)[- ]old\b)", "1 "),
-    (rf"\b({'|'.join(ORDINALS)})(?= (?:left|right|intercostal|heart sound|[LR]?ICS))",
-     lambda m: ORDINALS[m[1].lower()]),
-    (r"\b([1-4])(?:st|nd|rd|th) heart sound", r"S\1"),
-    (r"\bs1\W{0,3}s2\b", "S1 S2"),
     (r"\bDOL ?(\d+)", r"\1-day-old"),
     (r"(?<![\w.])(\d{1,3})(?-i:(?=[MF]\b))|^(\d{1,3}) ?(?-i:(?=[MF]\b))", lambda m: f"{m[1] or m[2]}-year-old "),
-    (r"\bnl\b", "normal"),
-    (r"\bsyst?\b\.?(?! ?bp)|\bsystol\b\.?", "systolic"),
-    (r"\bdiast?\b\.?", "diastolic"),
-    (r"\b(holo|pan)sys\b\.?", r"\1systolic"),
-    (r"(?<=stolic )m\b\.?", "murmur"),
-    (r"\bmurm\b\.?", "murmur"),
+    (r"\b(boy|girl|female|male|man|woman), (\d{1,3})(?=\s*(?:$|[,;]|\.(?!\d)))", r"\1 aged \2"),
     (r"\bm/?r/?g(?:'?s)?\b", "murmur, rub or gallop"),
-    (r"\brad\b\.?(?: to)?", "radiating to"),
+    (r"\bnl\b", "normal"),
+    (r"\breg\.", "regular"),
+    (r"\bmax\.", "max"),
     (r"\bp\.\s?m\.", "loudest"),
-    (rf"\bgr\b\.?\s?(?=(?:{STEPS})\b)", "grade "),
-    (rf"\bG(?=(?:{STEPS})/)", "grade "),
-    (r"\b[wW]t\b\.?", "weight"),
-    (r"\b[hH]t\b\.?", "height"),
+    (r"\b(holo|pan|mid|early|late)?-?syst?\b\.?(?! ?bp)", r"\1systolic"),
+    (r"\bdiast?\b\.?", "diastolic"),
+    (r"(?<=stolic )m\b\.?|\bmurm\b\.?|(?<=\bno )m\b", "murmur"),
+    (r"\b([SD])M(?= (?:[1-6]/|grade|at))", lambda m: {"S": "systolic", "D": "diastolic"}[m[1].upper()] + " murmur"),
+    (r"\b(de)?cr(?:esc)?\b\.?", r"\1crescendo"),
+    (r"\bmurmurs?\? (?=no)", "murmur: "),
+    (r"\brad\b\.?(?: to)?", "radiating to"),
+    (rf"\bgr\b\.?\s?(?=(?:{STEPS})\b)|\bG(?=(?:{STEPS})/)", "grade "),
+    (r"\bwt\b\.?", "weight"),
+    (r"\bht\b\.?", "height"),
     (r"(?<!\w)(?-i:P)(?=[ :=]+\d)", "pulse"),
-    (r"\b([LR])ICS\b", lambda m: f"{'left' if m[1] in 'Ll' else 'right'} intercostal space"),
+    (r"\b([1-5])\. ?(?=[LR]?ICS|intercostal)", r"\1th "),
+    (r"\b([LR])ICS\b", lambda m: f"{SIDES[m[1].upper()]} intercostal space"),
+    (r"\b(?-i:([LR])) (?=axilla|upper|lower|sternal|carotid|clavic|infracl)", lambda m: f"{SIDES[m[1]]} "),
     (r"\bICS\b", "intercostal space"),
+)  # fmt: skip
+#: Numbers in words, once their spelling is right.
+NUMBERS = (
+    (NUMBER_WORD, _figure),
+    (r"\b(\d+)[ -](?:and[ -](?:a|1)[ -]half|1/2)(?!\w)|\b(\d+) ?\u00bd", lambda m: f"{m[1] or m[2]}.5"),
+    (r"(?<!\w)half (?:a )?(?=(?:year|month|week|day)\b)", "0.5 "),
+    (r"\ban? (?=(?:year|month|week|day)[- ]old\b)", "1 "),
+    (r"\b(\d)[ -]sixths?\b", r"\1/6"),
+    (rf"\b({'|'.join(ORDINALS)})(?= (?:left|right|intercostal|heart sound))", lambda m: ORDINALS[m[1].lower()]),
+    (r"\b([1-5])th(?= (?:left|right|intercostal))", lambda m: list(ORDINALS.values())[int(m[1]) - 1]),
+    (r"\b([1-4])(?:st|nd|rd|th) heart sound", r"S\1"),
+    (r"\bs1\W{0,3}s2\b", "S1 S2"),
 )  # fmt: skip
 
 
 @cache
-def _respelled() -> tuple[tuple[re.Pattern, str | Callable[[re.Match], str]], ...]:
-    return tuple((re.compile(pattern, re.I), new) for pattern, new in RESPELLED)
+def _compiled(table: tuple) -> tuple[tuple[re.Pattern, str | Callable[[re.Match], str]], ...]:
+    return tuple((re.compile(pattern, re.I), new) for pattern, new in table)
 
 
 def _skeleton(word: str) -> str:
@@ -85,14 +99,14 @@ def _forms(lexicon: frozenset[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=8192)
-def nearest(word: str, lexicon: frozenset[str]) -> str:
+def nearest(word: str, lexicon: frozenset[str], standing: frozenset[str] = frozenset()) -> str:
     """The word of `lexicon` that a word nearly is, or the word itself.
 
     Wrong vowels and doubled letters count as near, as do exchanged letters; so does, from five letters on, whatever
     `difflib` finds alike.
     """
     lower = word.lower()
-    if lower in _forms(lexicon):
+    if lower in _forms(lexicon | standing):
         return word
     for known in sorted(lexicon):
         comparable = len(known) > 3 and known[0] == lower[0]
@@ -102,7 +116,7 @@ def nearest(word: str, lexicon: frozenset[str]) -> str:
     return close[0] if close else word
 
 
-def respell(text: str, lexicon: frozenset[str], known: Callable[[str], bool] = lambda word: False) -> str:
+def respell(text: str, lexicon: frozenset[str], standing: frozenset[str] = frozenset()) -> str:
     """The text as it would stand in a textbook.
 
     Parameters
@@ -111,9 +125,13 @@ def respell(text: str, lexicon: frozenset[str], known: Callable[[str], bool] = l
     lexicon : frozenset of str
         Words in lower case; a word of four letters and more that nearly is one of them becomes it. Words in capitals
         are abbreviations and stay.
-    known : function of str, optional
-        Whether a word is right as it stands, though it is not in the lexicon.
+    standing : frozenset of str
+        Further words that are right as they stand, though nothing is corrected to them.
     """
-    for pattern, new in _respelled():
+    for pattern, new in _compiled(SHORTHAND):
         text = pattern.sub(new, text)
-    return re.sub(r"\b[A-Za-z][a-z]{3,}\b", lambda m: m[0] if known(m[0]) else nearest(m[0], lexicon), text)
+    right = lexicon | COUNTS
+    text = re.sub(r"\b[A-Za-z][a-z]{3,}\b", lambda m: nearest(m[0], right, standing), text)
+    for pattern, new in _compiled(NUMBERS):
+        text = pattern.sub(new, text)
+    return re.sub(r"[ \t]+", " ", text)

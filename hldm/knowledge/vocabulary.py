@@ -7,18 +7,17 @@ that `spelling.respell` has evened out: shorthand is spelled out and numbers are
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
-from hldm.data.records import AgeGroup, Murmur, Outcome, Pitch, Quality, Sex, Shape
+from hldm.data.records import Murmur, Pitch, Quality, Shape
 from hldm.data.tables import read_table
 from hldm.knowledge.graph import knowledge_graph
+from hldm.knowledge.people import person_patterns
 from hldm.knowledge.places import place_patterns
 
 ROMAN = ("I", "II", "III", "IV", "V", "VI")
 _STEP = r"(?:[IVX]+|\d+)"
-_N = r"(?P<n>(?<![\w.-])-?\d+(?:\.\d+)?)"
-_UNIT = r"(?P<unit>days?|weeks?|wks?|w|months?|mos?|mths?|years?|yrs?|y|d)"
 
 
 class Rule(NamedTuple):
@@ -46,18 +45,9 @@ def step(text: str) -> int:
     return sum(-a if a < b else a for a, b in zip(letters, [*letters[1:], 0], strict=True))
 
 
-def _age(match: re.Match) -> tuple[float, str]:
-    unit = (match.groupdict().get("unit") or "year").lower()
-    return float(match["n"]), {"d": "day", "w": "week", "m": "month", "y": "year"}[unit[0]]
-
-
 def _grade(match: re.Match) -> tuple[int, int | None]:
     scale = match.groupdict().get("scale")
     return step(match["step"]), step(scale) if scale else None
-
-
-def _times(factor: float):
-    return lambda match: float(match["n"]) * factor
 
 
 def _timing(phase: str, stem: str) -> list[tuple[str, str, str]]:
@@ -109,7 +99,7 @@ def _findings() -> list[tuple[str, str, Any]]:
     fixed = "(?:wide(?:ly)?,? (?:and )?)?fixed(?:ly)?"
     split = "split(?:ting)?(?: of)?(?: the)?"
     spoken = {
-        rf"{fixed} {split}(?: S2)?|S2(?: is)? {fixed} split|wide(?:ly)? {split} S2|S2 (?:is )?widely split":
+        rf"{fixed} {split}(?: S2)?|wide(?:ly)? {split} S2|S2 (?:is )?(?:{fixed}|widely) split(?: and fixed)?":
             "wide fixed split S2",
         rf"(?:reversed|paradoxical(?:ly)?) {split} S2|S2(?: is)? paradoxically split": "reversed split S2",
         "S2(?: is)? (?:not split|single)": "single S2",
@@ -122,94 +112,58 @@ def _findings() -> list[tuple[str, str, Any]]:
     }  # fmt: skip
     ours = {re.escape(name): name for name in sorted(names, key=len, reverse=True)}
     bare = {
-        "gallop": "S3", "thrill": "systolic thrill", "rub": "pericardial friction rub", "clicks?": "click",
+        "gallops?": "S3", "thrills?": "systolic thrill", "rubs?": "pericardial friction rub", "clicks?": "click",
         "S1 S2": "normal S2", "(?:added|extra|other) (?:heart )?sounds?": "added sounds",
-        "(?:normal )?sinus rhythm|regular (?:rate and )?rhythm|rhythm (?:is )?regular|RRR|NSR": "regular rhythm",
+        "(?:normal )?sinus rhythm|regular (?:rate and )?rhythm|(?:rhythm (?:is )?)?regular|RRR|NSR": "regular rhythm",
     }  # fmt: skip
-    silent = [(r"(?:S1 S2|I ?\+ ?II) ?\+ ?0", "murmur", Murmur.ABSENT)]
-    return silent + [(pattern, "finding", name) for pattern, name in (spoken | ours | bare).items()]
+    return [(pattern, "finding", name) for pattern, name in (spoken | ours | bare).items()]
 
 
-def _patient() -> list[tuple[str, str, Any]]:
-    rate = r"(?:(?:fast|slow)(?:er)? )?(?:heart rate|HR|pulse(?: rate)?|heart beats|rate)"
-    per_minute = r" ?(?:bpm|beats? ?(?:per |/|an? )min(?:ute)?|(?:times )?(?:per|a) min(?:ute)?|/ ?min(?:ute)?)"
-    about = r"(?: (?:is|of|at|about|around|to|up|down|was)|:|=)*\s*"
-    kin = r"(?= (?:son|daughter|child|baby|boy|girl|doctor|mother|father))"
-    judged = r"(?:(?:judged |was |is |as |: ?|the )*)"
-    return [
-        (rf"birth ?weight{about}{_N} ?\w+", "remark", None),
-        (r"\d+ ?weeks?(?:[- ]pregnant| of (?:gestation|pregnancy)| gestation)|gestation(?:al age)? (?:of )?\d+ weeks?",
-         "pregnant", True),
-        (r"pregnancy status:? (?:not pregnant|false|no)|pregnancy: ?(?:no|false)|no pregnancy(?: is recorded)?"
-         r"|(?:not|non|isn't)[- ]?pregnant", "pregnant", False),
-        (r"pregnancy status:? (?:pregnant|true|yes)|pregnancy: ?(?:yes|true)|expecting(?: a (?:baby|child))?"
-         r"|expectant(?= mother)|pregnan(?:t|cy)|gravid", "pregnant", True),
-        (r"\d+(?:\.\d+)? ?(?:-|to) ?\d+(?:\.\d+)?[\s-]*(?:years?|months?|weeks?|days?|yo)(?:[- ]old)?", "range",
-         "age"),
-        (rf"{_N}[\s-]*(?:years?|yrs?|y)(?:,? and|,)?[\s-]*(?P<months>\d+)[\s-]*(?:months?|mos?|mths?|m)(?:[\s-]*old)?",
-         "age", lambda m: (float(m["n"]) * 12 + float(m["months"]), "month")),
-        (rf"{_N}[\s-]*{_UNIT}[\s/.-]*(?:o(?:ld)?|of age)\b\.?", "age", _age),
-        (rf"\bage[ds]?(?::| of)? ?(?:about )?{_N}[\s-]*{_UNIT}?\b", "age", _age),
-        (rf"{_N}[\s-]*(?P<unit>years?|yrs?|months?|mos?|mths?|weeks?|wks?|days?|y)(?=\b|[MF]\b)", "age", _age),
-        (r"age group:? (neonate|infant|child|adolescent|young adult)", "age_class",
-         lambda m: AgeGroup(m.group(1).capitalize())),
-        (r"neonat(?:e|al)|newborn", "age_group", AgeGroup.NEONATE),
-        (r"infants?|bab(?:y|ies)", "age_group", AgeGroup.INFANT),
-        (r"(?:pre-?)?school ?child|child|kid|toddlers?|preschooler", "age_group", AgeGroup.CHILD),
-        (r"adolescents?|teen(?:ager|aged?)?", "age_group", AgeGroup.ADOLESCENT),
-        (r"(?:young )?adult", "age_group", AgeGroup.YOUNG_ADULT),
-        (rf"(?<=\x00 )mother|females?|(?:school)?girls?|wom[ae]n|lady|daughter|sister|she|her(?!{kin})", "sex",
-         Sex.FEMALE),
-        (rf"males?|(?:school)?boys?|m[ae]n|gentleman|son|brother|he|his(?!{kin})", "sex", Sex.MALE),
-        (r"(?-i:F)", "sex", Sex.FEMALE),
-        (r"(?-i:M)", "sex", Sex.MALE),
-        (rf"(?:height{about}|measured at )?{_N} ?(?:cm|centimet\w+)(?: tall)?", "height_cm", _times(1)),
-        (rf"height{about}{_N} ?(?:m|met(?:er|re)s?)", "height_cm", _times(100)),
-        (rf"{_N} ?(?:m|met(?:er|re)s?) tall", "height_cm", _times(100)),
-        (rf"(?:height{about})?{_N} ?(?:ft|feet|foot|')\.?(?: ?(?P<inch>\d+) ?(?:in|inch(?:es)?|\"))?(?: tall)?",
-         "height_cm", lambda m: 2.54 * (12 * float(m["n"]) + float(m["inch"] or 0))),
-        *[(rf"(?:weigh(?:s|t|ing)?{about})?{_N} ?(?:{unit})", "weight_kg", _times(kg)) for unit, kg in {
-            r"kgs?|kilograms?|kilos?": 1, r"g|grams?|gm": 0.001, r"lbs?|pounds?": 0.45359237}.items()],
-        (rf"{rate}{about}{_N}(?:{per_minute})?", "heart_rate", _times(1)),
-        (rf"{_N}{per_minute}", "heart_rate", _times(1)),
-        (rf"(?:outcome|assessment|verdict|evaluation)(?:(?!normal)[^.;,]){{0,40}}?\b{judged}"
-         r"((?:ab)?normal(?: (?:and|or) (?:ab)?normal)?)", "outcome", lambda m: m.group(1).capitalize()),
-        (r"(?:ab)?normal outcome", "outcome", lambda m: m.group().split()[0].capitalize()),
-        (r"healthy", "outcome", Outcome.NORMAL),
-        (rf"(?:is|of|turn(?:s|ed)|aged|now) {_N}(?=\s*(?:$|[,.;]|(?:and|with|who|now|has|but)\b))", "age", _age),
-    ]  # fmt: skip
-
-
-def _murmur() -> list[tuple[str, str, Any]]:
+def _status() -> list[tuple[str, str, Any]]:
+    """Whether there is a murmur at all, or one of the two."""
     word = r"(?: (?!(?:but|and|with|an?|however|the)\b)[\w-]+)"
-    noun = r"(?:murmurs?|bruits?)"
+    noun, phases = r"(?:murmurs?|bruits?)", ("systolic", "diastolic")
     no = (
         r"(?:no(?: longer)?|not(?= an?\b| any\b)|without|free of|absence of|absent|lacks?|den(?:y|ies)"
-        r"|remove|delete|erase|drop|lose|take away)(?: an?| any| the)?"
+        r"|remove|delete|erase|drop|lose|take away|(?:cannot|can't|could not|did not|do not) hear)(?: an?| any| the)?"
     )
     gone = (
-        r"(?:absent|none|no|(?:has |have )?(?:gone|disappeared|vanished|resolved)|(?:not |never |in)audible"
-        r"|not (?:heard|present|detected|found|noted|appreciated)(?! (?:at|over|in|on) (?!any)))"
+        r"(?: is| are| was| were|:| =)* ?(?:absent|none|no(?: longer (?:heard|audible|present))?|away"
+        r"|(?:has |have )?(?:gone|disappeared|vanished|resolved)|(?:not |never |in)audible"
+        r"|not (?:heard|present|detected|found|noted|appreciated)(?! elsewhere| (?:at|over|in|on) (?!any)))"
     )
-    more = r"(?:(?:,|,? (?:or|and|nor)|/) ?(?:rubs?|gallops?|thrills?|clicks?|bruits?|no))*"
+    more = r"(?:(?:,|,? (?:or|and|nor)|/) ?(?:rubs?|gallops?|thrills?|clicks?|bruits?))*"
+    found = r"(?:(?: is| are| was| were)? (?:heard|audible|detected|found|noted|present))?"
     unsure = r"(?:unknown|undetermined|unclear|uncertain|indeterminate|not (?:known|determined|assessable))"
-    cannot = "(?:cannot|can't|can not|could not)"
-    grade = rf"(?:grade[sd]?|loudness|intensity|levine)(?: (?:is|of|at|a|grade|to))*[:\s]*(?P<step>{_STEP})"
-    over = r"(?:\s*(?:/|out of|of|over)\s*)"
-    scale = rf"{over}(?P<scale>VI|IV|6|4)\b"
-    until = rf"\s*(?:-|to|or)\s*{_STEP}"
+    cannot = r"(?:cannot|can't|can not|could not)"
     return [
-        (r"systole and diastole are silent|systole and diastole are clear", "murmur", Murmur.ABSENT),
-        (rf"(?:{no}|neither){word}{{0,2}}? systolic (?:or|nor) diastolic {noun}", "murmur", Murmur.ABSENT),
-        (rf"{no}{word}{{0,3}}? (?:holo|pan)?-?systolic {noun}", "silent", "systolic"),
-        (rf"{no}{word}{{0,3}}? (?:holo|pan)?-?diastolic {noun}", "silent", "diastolic"),
+        (r"where (?:no|the|a) murmur is (?:not )?(?:heard|audible)", "remark", None),
         (r"whether there is a murmur is not recorded", "murmur_unsaid", True),
+        (r"systole and diastole are (?:silent|clear)|(?:S1 S2|I ?\+ ?II) ?\+ ?0", "murmur", Murmur.ABSENT),
+        (rf"(?:{no}|neither){word}{{0,2}}? systolic (?:or|nor) diastolic {noun}{found}", "murmur", Murmur.ABSENT),
+        *[(rf"{no}{word}{{0,3}}? (?:holo|pan)?-?{phase} {noun}{found}|{phase} {noun}{gone}", "silent", phase)
+          for phase in phases],
         (r"too (?:poor|noisy) to judge whether there is a murmur|poor(?: recording)? quality|uninterpretable"
          rf"|{noun}(?: status)?(?: of this patient)?(?: is|:)? {unsure}|{unsure} {noun}|{noun} ?\?"
          rf"|{noun} {cannot} be (?:determined|judged|assessed|excluded)(?: because of noise)?"
          rf"|{cannot} (?:exclude|rule out|judge|assess)(?: an?| any)? {noun}", "murmur", Murmur.UNKNOWN),
-        (rf"{no}{word}{{0,3}}? {noun}{more}|{noun}[- ]free|{noun}(?: is| are| was| were|:| =)* ?{gone}"
-         r"(?: at (?:any|all) (?:sites?|areas?|locations?))?", "murmur", Murmur.ABSENT),
+        (rf"{no}{word}{{0,3}}? {noun}{more}{found}|{noun}[- ]free"
+         rf"|(?:take (?:the )?)?{noun}{gone}(?: at (?:any|all) (?:sites?|areas?|locations?))?", "murmur",
+         Murmur.ABSENT),
+    ]  # fmt: skip
+
+
+def _murmur() -> list[tuple[str, str, Any]]:
+    """When and how a murmur sounds."""
+    grade = (
+        r"(?:(?:(?:raise|increase|lower|reduce|set|change) (?:the )?)?grad(?:e[sd]?|ing)?|loudness|intensity|levine)"
+        rf"(?: (?:is|of|at|as|a|grade|to))*[:\s]*(?P<step>{_STEP})"
+    )
+    over = r"(?:\s*(?:/|out of|of|over)\s*)"
+    scale = rf"{over}(?P<scale>VI|IV|6|4)\b"
+    until = rf"\s*(?:-|to|or)\s*{_STEP}"
+    return [
+        (r"(?:early|mid)(?:[- ]?(?:to|or)[- ]?|-)(?:mid|late)(?=[- ](?:systolic|diastolic))", "range", "timing"),
         *_timing("systolic", "sy"), *_timing("diastolic", "dia"),
         (r"SEM|ESM|(?:systolic ejection|ejection systolic)(?: murmur)?|ejection(?= murmur)", "systolic.timing",
          "Mid-systolic"),
@@ -227,19 +181,21 @@ def _murmur() -> list[tuple[str, str, Any]]:
         (rf"\b(?P<step>{_STEP}){scale}", "grade", _grade),
         (grade + r"\b", "grade", _grade),
         (r"crescendo[- /]decrescendo(?: in shape)?|(?:diamond|spindle|kite)(?:[- ]shaped)?"
-         r"|(?:increas|ris|wax|grow)ing(?:,? and| then| and then) (?:decreas|fall|wan|fad)ing", "shape", Shape.DIAMOND),
+         r"|(?:increas|ris|wax|grow)ing(?:,? and| then| and then)?[- ](?:decreas|fall|wan|fad)ing", "shape",
+         Shape.DIAMOND),
         (r"(?:of )?decrescendo(?: in)?(?: shape)?|(?:fad|taper|decreas|diminish|dy)ing(?: away| off)?(?: towards? S2)?",
          "shape", Shape.DECRESCENDO),
         (r"crescendo(?: in shape)?|(?:grow|get)(?:s|ing) louder|(?:increas|ris)ing(?: in intensity)?", "shape",
          Shape.CRESCENDO),
-        (r"(?:of )?(?:constant|even|steady|uniform) (?:loudness|intensity)(?: like a plateau)?"
+        (r"(?:of )?(?:constant|even|steady|uniform)(?: in)? (?:loudness|intensity)(?: like a plateau)?"
          r"|(?:like a )?plateau(?:[- ]shaped)?|(?:flat )?band[- ]shaped|flat", "shape", Shape.PLATEAU),
         *[(rf"(?:of )?{word}[- ](?:pitch(?:ed)?|frequency)|pitch(?: is|:)? {word}", "pitch", pitch)
           for word, pitch in {"low": Pitch.LOW, "(?:medium|mid|moderate)": Pitch.MEDIUM, "high": Pitch.HIGH}.items()],
         *[(rf"(?<=, ){pitch}(?=,|\.|$)", "pitch", pitch) for pitch in Pitch],
         (r"rumbl(?:e|ing)", "pitch", Pitch.LOW),
+        (r"(?:swoosh|whoosh|swish)(?:ing|es)?(?: (?:noise|sound))?", "murmur_named", True),
         (r"(?:harsh|coarse|rough|rasping|grating)(?: in quality)?", "quality", Quality.HARSH),
-        (r"(?:blowing|breath-like|breathy|whooshing)(?: in quality)?", "quality", Quality.BLOWING),
+        (r"(?:blowing|breath-like|breathy)(?: in quality)?", "quality", Quality.BLOWING),
         (r"(?:musical|vibratory|twanging|cooing|squeaky|honking|whistling|humming)(?: in quality)?", "quality",
          Quality.MUSICAL),
     ]  # fmt: skip
@@ -253,7 +209,9 @@ ADVICE = re.compile(
 )
 #: Before a diagnosis, a finding or an attribute: it is not stated as a fact.
 NEGATED = re.compile(
-    r"\b(?:no|not|without|non|never|excluded?|instead of|rather than|than)(?: an?| any| the| evidence of)?[\s-]*$", re.I
+    r"\b(?:no(?: longer)?|not|without|non|never|excluded?|instead of|rather than)"
+    r"(?: an?| any| the| evidence of)?[\s-]*$",
+    re.I,
 )
 DOUBTED = re.compile(
     r"(?:\?|\b(?:suspected|suspicion of|possible|probable|likely|rule out|r/o|consider|query|vs\.?))\s*$", re.I
@@ -261,15 +219,20 @@ DOUBTED = re.compile(
 #: Words without a meaning of their own here.
 FILLER = frozenset(
     """
-    a an the and or with of at on in is are was were to for from it its this that these has have had there patient
-    subject person who where as by be been old known diagnosis diagnoses heard audible murmur murmurs bruit present
-    presence status sound sounds heart cardiac sited site s recording record recorded lies stethoscope clinical overall
-    judged after work-up work up outcome measured height weight weighs tall cm kg rate beats per minute bpm pulse any
-    auscultation finds detail unrecorded age aged group sex gender years only also then some very please generate
-    synthesize synthesise make give me us my our your we i you sounding described quality character shape timing
-    loudness intensity pitch pitched graded grade best over along area areas which but both same patient's
-    radiating radiation recordings phonocardiogram 's doctor said says heard note notes student visit last little
-    young what does do like about add instead followed consistent since birth final into seems hs gives
+    a about add after all also am an and any are area areas as at be because been being between both but by can could
+    do does doing during each else for from further get gets give gives had has have having here how i if in into is it
+    its just let like me more most my now of on one only or other our over please same seem seems shall should show
+    shown shows so some such than that the their them then there these they this those to try up us very want was we
+    were what when where which while whose who will with would you your
+
+    age aged gender group height kg cm beats bpm minute per pulse rate sex tall weighs weight years old young little
+    patient patient's person subject doctor nurse student parents note notes visit said says birth since last
+    audible auscultation cardiac clinical heart heartbeat heartbeats hear hears heard hs listen lies location locations
+    murmur murmurs bruit phonocardiogram presence present record recorded recording recordings site sited sound sounding
+    sounds status stethoscope generate make synthesise synthesize turn
+    best character description detail finds grade graded intensity levine loudness pitch pitched quality radiating
+    radiation scale shape timing along followed instead
+    consistent diagnoses diagnosis final judged known outcome overall unrecorded work work-up s 's
     """.split()  # noqa: SIM905
 )
 
@@ -277,25 +240,29 @@ FILLER = frozenset(
 @cache
 def rules() -> tuple[Rule, ...]:
     """The whole table, compiled once."""
-    table = [*_conditions(), *_findings(), *place_patterns(), *_murmur(), *_patient()]
+    table = [*_conditions(), *_status(), *_findings(), *place_patterns(), *_murmur(), *person_patterns()]
     return tuple(Rule(re.compile(rf"(?<!\w)(?:{p})(?!\w)", re.I), f, v) for p, f, v in table)
 
 
 @cache
 def lexicon() -> frozenset[str]:
-    """Words that are right as they stand; a near miss of one is a typing error."""
+    """Words that a near miss is taken for."""
     words = (
-        "holosystolic pansystolic pandiastolic systolic diastolic early late crescendo decrescendo diamond plateau "
-        "pale weak harsh blowing musical high medium female male girl boys child infant adolescent neonate neonatal newborn "
+        "holosystolic pansystolic protosystolic mesosystolic midsystolic telesystolic systolic systole early late "
+        "pandiastolic protodiastolic middiastolic diastolic diastole crescendo decrescendo diamond plateau "
+        "harsh blowing musical high medium female male girl boys child infant adolescent neonate neonatal newborn "
         "pregnant mitral aortic tricuspid pulmonary pulmonic apex radiates radiating radiation loudest abnormal normal "
         "stenosis regurgitation insufficiency ventricular septal defect atrial patent ductus prolapse coarctation "
-        "tetralogy year years month months week weeks days click split gallop thrill systole diastole left right upper "
-        "lower border sternal louder than rather"
+        "tetralogy year years month months week weeks days hours click split gallop thrill left right upper lower "
+        "border sternal"
     )
     return frozenset(words.split()) | FILLER
 
 
-@lru_cache(maxsize=8192)
-def is_known(word: str) -> bool:
-    """Whether a word alone means something here."""
-    return any(rule.pattern.fullmatch(word) for rule in rules())
+@cache
+def standing() -> frozenset[str]:
+    """Words that are right as they stand: whatever a rule is made of, and a few that only look like one of ours."""
+    literals = re.findall(
+        r"(?<![a-z)\]])[a-z]{4,}(?![a-z(\[?])", " ".join(rule.pattern.pattern.lower() for rule in rules())
+    )
+    return frozenset(literals) | {"mild", "pale", "presystolic", "sure", "tell", "weak"}
