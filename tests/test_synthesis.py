@@ -133,6 +133,12 @@ def test_an_edit_of_the_murmur_keeps_the_rest(synth, base):
         assert torch.equal(edited.latent[name], base.latent[name]) == (name != "murmur")
 
 
+def test_an_edit_removes_the_murmur(synth, base):
+    silent = synth.what_if(base, "remove the murmur").record
+    assert (silent.murmur, silent.systolic, silent.murmur_locations) == ("Absent", None, ())
+    assert (silent.age_years, silent.sex, silent.heart_rate) == (8, "Female", base.record.heart_rate)
+
+
 def test_an_edit_of_the_heart_rate_moves_the_beats(synth, base):
     edited = synth.what_if(base, "heart rate 150")
     assert edited.record == base.record.replace(heart_rate=150)

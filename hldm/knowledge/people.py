@@ -69,6 +69,7 @@ def person_patterns() -> list[tuple[str, str, Any]]:
             r"kgs?|kilograms?|kilos?": 1, r"g|grams?|gm": 0.001, r"lbs?|pounds?": 0.45359237}.items()],
         (rf"{height}: ?{_N}", "height_cm", _times(1)),  # the units of CirCor's table
         (rf"weight: ?{_N}", "weight_kg", _times(1)),
+        (rf"{rate}{about}\d+ ?(?:-|to) ?\d+(?:{per_minute})?", "range", "heart_rate"),
         (rf"{rate}{about}{_N}(?:{per_minute})?", "heart_rate", _times(1)),
         (rf"{_N}{per_minute}", "heart_rate", _times(1)),
         (rf"(?:outcome|assessment|verdict|evaluation)(?:(?!normal)[^.;,]){{0,40}}?\b{judged}"

@@ -35,7 +35,7 @@ SHORTHAND = (
     (r"[\u2010-\u2015\u2212]", "-"),
     (r"[\u2018\u2019]", "'"),
     (r"\s*(?:[-=]+>|\u2192|\s>\s)\s*", " radiating to "),
-    (r"\(\s*-\s*\)|[\u00d8\u2205]|\bneg(?:ative)?\b(?: for)?(?=\s+(?:a |any )?murmur)", "no"),
+    (r"\(\s*-\s*\)|[\u00d8\u2205]|\b(?:neg|negative)\b(?: for)?(?=\s+(?:a |any )?murmur)", "no"),
     (r"\(\s*\+\s*\)", "present"),
     (r"(?<!\w)w/o(?!\w)", "without"),
     (r"(?<!\w)w/(?=\s|\w)|\bc/o\b|\bc(?= (?:[1-6]/|grade))", "with "),
@@ -57,6 +57,7 @@ SHORTHAND = (
     (r"\b([SD])M(?= (?:[1-6]/|grade|at))", lambda m: {"S": "systolic", "D": "diastolic"}[m[1].upper()] + " murmur"),
     (r"\b(de)?cr(?:esc)?\b\.?", r"\1crescendo"),
     (r"\bmurmurs?\? (?=no)", "murmur: "),
+    (r"\bmurmurs?\? yes\b", "murmur present"),
     (r"\brad\b\.?(?: to)?", "radiating to"),
     (rf"\bgr\b\.?\s?(?=(?:{STEPS})\b)|\bG(?=(?:{STEPS})/)", "grade "),
     (r"\bwt\b\.?", "weight"),
@@ -76,7 +77,7 @@ NUMBERS = (
     (r"\b(\d)[ -]sixths?\b", r"\1/6"),
     (rf"\b({'|'.join(ORDINALS)})(?= (?:left|right|intercostal|heart sound))", lambda m: ORDINALS[m[1].lower()]),
     (r"\b([1-5])th(?= (?:left|right|intercostal))", lambda m: list(ORDINALS.values())[int(m[1]) - 1]),
-    (r"\b([1-4])(?:st|nd|rd|th) heart sound", r"S\1"),
+    (r"\b([1-4])[a-z]{2} heart sound", r"S\1"),
     (r"\bs1\W{0,3}s2\b", "S1 S2"),
 )  # fmt: skip
 

@@ -128,7 +128,7 @@ def _status() -> list[tuple[str, str, Any]]:
         r"|remove|delete|erase|drop|lose|take away|(?:cannot|can't|could not|did not|do not) hear)(?: an?| any| the)?"
     )
     gone = (
-        r"(?: is| are| was| were|:| =)* ?(?:absent|none|no(?: longer (?:heard|audible|present))?|away"
+        r"(?: is| are| was| were|:| =)* ?(?:absent|none|no longer (?:heard|audible|present)|away"
         r"|(?:has |have )?(?:gone|disappeared|vanished|resolved)|(?:not |never |in)audible"
         r"|not (?:heard|present|detected|found|noted|appreciated)(?! elsewhere| (?:at|over|in|on) (?!any)))"
     )
@@ -147,7 +147,7 @@ def _status() -> list[tuple[str, str, Any]]:
          rf"|{noun}(?: status)?(?: of this patient)?(?: is|:)? {unsure}|{unsure} {noun}|{noun} ?\?"
          rf"|{noun} {cannot} be (?:determined|judged|assessed|excluded)(?: because of noise)?"
          rf"|{cannot} (?:exclude|rule out|judge|assess)(?: an?| any)? {noun}", "murmur", Murmur.UNKNOWN),
-        (rf"{no}{word}{{0,3}}? {noun}{more}{found}|{noun}[- ]free"
+        (rf"{no}{word}{{0,3}}? {noun}{more}{found}|{noun}[- ]free|{noun} ?[:=] ?no"
          rf"|(?:take (?:the )?)?{noun}{gone}(?: at (?:any|all) (?:sites?|areas?|locations?))?", "murmur",
          Murmur.ABSENT),
     ]  # fmt: skip
@@ -172,7 +172,7 @@ def _murmur() -> list[tuple[str, str, Any]]:
         (r"EDM", "diastolic.timing", "Early-diastolic"),
         (r"MDM", "diastolic.timing", "Mid-diastolic"),
         (r"continuous(?:,? machinery(?:-like)?)?|machinery(?:-like)?(?= murmur)", "phase", "continuous"),
-        (r"to[- ]and[- ]fro", "phase", "both"),
+        (r"to[- ]and[- ]fro", "phase", "both"),  # codespell:ignore fro
         (r"systolic(?! (?:pressure|bp))|systole", "phase", "systolic"),
         (r"diastolic(?! (?:pressure|bp))|diastole", "phase", "diastolic"),
         (rf"{grade}{until}(?:{over}(?:VI|IV|6|4))?|\b{_STEP}{until}{over}(?:VI|IV|6|4)".replace("?P<step>", "?:"),
@@ -181,11 +181,12 @@ def _murmur() -> list[tuple[str, str, Any]]:
         (rf"\b(?P<step>{_STEP}){scale}", "grade", _grade),
         (grade + r"\b", "grade", _grade),
         (r"crescendo[- /]decrescendo(?: in shape)?|(?:diamond|spindle|kite)(?:[- ]shaped)?"
-         r"|(?:increas|ris|wax|grow)ing(?:,? and| then| and then)?[- ](?:decreas|fall|wan|fad)ing", "shape",
-         Shape.DIAMOND),
-        (r"(?:of )?decrescendo(?: in)?(?: shape)?|(?:fad|taper|decreas|diminish|dy)ing(?: away| off)?(?: towards? S2)?",
-         "shape", Shape.DECRESCENDO),
-        (r"crescendo(?: in shape)?|(?:grow|get)(?:s|ing) louder|(?:increas|ris)ing(?: in intensity)?", "shape",
+         r"|(?:increasing|rising|waxing|growing)(?:,? and| then| and then)?[- ](?:decreasing|falling|waning|fading)",
+         "shape", Shape.DIAMOND),
+        (r"(?:of )?decrescendo(?: in)?(?: shape)?"
+         r"|(?:fading|tapering|decreasing|diminishing|dying)(?: away| off)?(?: towards? S2)?", "shape",
+         Shape.DECRESCENDO),
+        (r"crescendo(?: in shape)?|(?:grow|get)(?:s|ing) louder|(?:increasing|rising)(?: in intensity)?", "shape",
          Shape.CRESCENDO),
         (r"(?:of )?(?:constant|even|steady|uniform)(?: in)? (?:loudness|intensity)(?: like a plateau)?"
          r"|(?:like a )?plateau(?:[- ]shaped)?|(?:flat )?band[- ]shaped|flat", "shape", Shape.PLATEAU),
