@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 from sklearn.metrics import mutual_info_score
 
+from hldm import cli
 from hldm.config import SUBSPACES
 from hldm.data.mel import LogMel
 from hldm.evaluation import Judge, Sample, interval
@@ -361,3 +362,17 @@ def test_the_table_has_every_figure_with_its_limits(hearts, judge):
     assert error["value"] == pytest.approx(float((decoded - hearts.log_mels).abs().mean()), rel=1e-4)
     everyone = Sample.of(np.arange(24.0), hearts.patients)
     assert error["patients"] == interval(lambda s: s.values.mean(), everyone).groups
+
+
+def test_the_command_line_measures_the_corpus_and_simulated_hearts(simulated, monkeypatch, capsys):
+    asked = {}
+
+    def table(vae, known, pairs):
+        asked.update({clips.name: len(clips) for clips in known}, pairs=pairs)
+        return pd.DataFrame({"value": [0.5]}, index=["PDS"])
+
+    monkeypatch.setattr("hldm.evaluation.latent.evaluate_latent", table)
+    assert cli.main(["evaluate", str(simulated.root), "--latent"]) == 0
+    assert "PDS" in capsys.readouterr().out
+    assert asked["simulated hearts, seed 0"] == 30
+    assert asked["simulated val"] > 0
