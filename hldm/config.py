@@ -63,7 +63,7 @@ class VAEConfig:
     delta: float = 0.1  # weight of L_disentangle, the paper's
     reading_weight: float = 1.0  # linear readers of the subspaces, trained along
     correlation_weight: float = 0.3  # 1.0 was seen to hurt reconstruction
-    leakage_weight: float = 60.0  # what the best linear probe reads from the wrong subspaces
+    leakage_weight: float = 6.0  # what the best linear probe reads from the wrong subspaces
     component_weight: float = 3.0  # L1 of decoded components, where the simulator tells them
     rendered_weight: float = 5.0  # L1 of decoded swaps, where the simulator can render them
     beat_weight: float = 3.0  # L1 of the mean beat of decoded swaps, between real recordings

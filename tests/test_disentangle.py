@@ -205,7 +205,7 @@ def test_every_term_can_be_switched_off(mixture, off):
     posterior = vae.encode(batch.log_mel)
     z = posterior.mean
     components = vae.components(z) if config.superposition else {}
-    loss, terms = Disentanglement(config, measurer)(vae, batch, posterior, z, components, generator)
+    loss, terms = Disentanglement(config, measurer)(vae, batch, posterior, z, components, 1000, generator)
     gone = {"component"} if off == "superposition" else {off}
     assert set(terms) == set(TERMS) - gone
     loss.backward()

@@ -44,6 +44,7 @@ class Disentanglement(nn.Module):
         posterior: Posterior,
         z: Tensor,
         components: dict[str, Tensor],
+        step: int,
         generator: torch.Generator,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, scalar, and each of its terms by name.
@@ -54,9 +55,12 @@ class Disentanglement(nn.Module):
             Drawn from `posterior`.
         components : dict of Tensor
             `vae.components` of z; empty where one decoder makes the whole sound.
+        step : int
+            Of training. The adversary waits for `anneal_steps`, and gains its weight over as many: a latent that says
+            nothing yet could only flee from it.
         """
-        weights, step = self.config, self.config.downsampling
-        position, states = batch.position[:, ::step], batch.states[:, ::step]
+        weights, stride = self.config, self.config.downsampling
+        position, states = batch.position[:, ::stride], batch.states[:, ::stride]
         terms: dict[str, Tensor] = {}
         if weights.reading_weight:
             terms["reading"] = vae.readers.loss(z, position, states, batch.factors)
@@ -67,7 +71,8 @@ class Disentanglement(nn.Module):
             halves = zip(
                 self.leakage.values(), pooled.split(batch.sizes), batch.factors.split(batch.sizes), strict=True
             )
-            terms["leakage"] = sum(memory(rows, factors) for memory, rows, factors in halves if len(rows))
+            ramp = min(1.0, max(0.0, step / weights.anneal_steps - 1))
+            terms["leakage"] = ramp * sum(memory(rows, factors) for memory, rows, factors in halves if len(rows))
         if weights.component_weight and components and batch.pairs:
             simulated = {name: x[batch.real :] for name, x in components.items()}
             terms["component"] = component_error(simulated, batch.pairs) / weights.scale_db
@@ -150,8 +155,9 @@ class Leakage(nn.Module):
     """What the best linear probe of the *wrong* subspaces reads of each factor: an adversary in closed form.
 
     The probe is a ridge regression on means and spreads over time of the three subspaces that a factor does not belong
-    to, solved over this batch and the `MEMORY` clips before it. There is no game to balance: the loss is the R^2 that
-    it reaches, and by the theorem of Belrose et al. (2023, LEACE) no linear reader is left with anything at 0.
+    to, solved over the last `MEMORY` clips. The loss is the squared correlation of what it says of this batch with the
+    truth. There is no game to balance, since the probe is at its optimum in every step; and no scale of the latent
+    makes a correlation smaller.
     """
 
     def __init__(self, features: int, ridge: float = 0.03):
@@ -161,20 +167,37 @@ class Leakage(nn.Module):
         self.register_buffer("factors", torch.full((MEMORY, len(FACTORS)), torch.nan))
 
     def forward(self, pooled: Tensor, factors: Tensor) -> Tensor:
-        """Mean R^2 over factors, scalar; 0 until the memory is full."""
-        x, y = torch.cat([pooled, self.pooled]), torch.cat([factors, self.factors])
-        self.pooled, self.factors = x[:MEMORY].detach(), y[:MEMORY]
+        """Mean squared correlation over factors, scalar; 0 until the memory is full.
+
+        Parameters
+        ----------
+        pooled : Tensor (batch, features)
+            Of all subspaces, in order.
+        factors : Tensor (batch, len(FACTORS))
+            NaN where unknown.
+        """
+        x, y = self.pooled, self.factors
+        self.pooled = torch.cat([pooled.detach(), x])[:MEMORY]
+        self.factors = torch.cat([factors, y])[:MEMORY]
         if y[-1].isnan().all():
             return pooled.sum() * 0
+        mean, spread = x.mean(0), x.std(0).clamp_min(1e-4)
+        x, batch = (x - mean) / spread, (pooled - mean) / spread
         owner = torch.arange(x.shape[1]) // (x.shape[1] // len(SUBSPACES))
         scores = []
         for i, factor in enumerate(FACTORS.values()):
-            known = ~y[:, i].isnan()
-            scores.append(self._explained(x[known][:, owner != SUBSPACES.index(factor.subspace)], y[known, i]))
+            others, known, given = owner != SUBSPACES.index(factor.subspace), ~y[:, i].isnan(), ~factors[:, i].isnan()
+            probe = self._probe(x[known][:, others], y[known, i])
+            scores.append(squared_correlation(batch[given][:, others] @ probe, factors[given, i]))
         return sum(scores) / len(scores)
 
-    def _explained(self, x: Tensor, y: Tensor) -> Tensor:
-        x = (x - x.mean(0)) / x.std(0).clamp_min(1e-4)
-        y = (y - y.mean()) / y.std().clamp_min(1e-4)
-        shared, among = x.T @ y / len(y), x.T @ x / len(y)
-        return shared @ torch.linalg.solve(among + self.ridge * torch.eye(len(among), device=x.device), shared)
+    def _probe(self, x: Tensor, y: Tensor) -> Tensor:
+        """Weights of the ridge regression of y on the columns of x."""
+        among, shared = x.T @ x / len(y), x.T @ (y - y.mean()) / len(y)
+        return torch.linalg.solve(among + self.ridge * torch.eye(len(among), device=x.device), shared)
+
+
+def squared_correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Squared Pearson correlation of two vectors; 0 where one of them is constant or nearly so."""
+    a, b = (x - x.mean() if len(x) else x for x in (a, b))
+    return (a @ b) ** 2 / ((a @ a) * (b @ b)).clamp_min(1e-6)

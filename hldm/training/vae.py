@@ -70,7 +70,7 @@ def train_vae(
         loss = error.mean() / config.scale_db + beta * kl
         figures = {"l1_db": error[: batch.real].mean(), "kl": kl}
         if config.delta:
-            apart, terms = disentanglement(vae, batch, posterior, z, components, generator)
+            apart, terms = disentanglement(vae, batch, posterior, z, components, step, generator)
             loss = loss + config.delta * apart
             figures |= terms
         return loss, {name: float(value.detach()) for name, value in figures.items()}
