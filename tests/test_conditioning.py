@@ -1,6 +1,5 @@
 """Eq. 1 by hand, unknowns and the null condition, ablations, and what the shipped encoders know."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,13 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hldm.conditioning import SCALARS, ConditionEncoder, GraphEncoder, TextEncoder, scalars, targets
+from hldm.conditioning import ABLATIONS, SCALARS, ConditionEncoder, GraphEncoder, TextEncoder, scalars, targets
 from hldm.config import ConditionConfig, data_folder, shared_weights
 from hldm.data import ClinicalRecord, SystolicMurmur
-from hldm.knowledge import narrative, random_record
-from hldm.training.encoders import mask_tokens, train_encoders
+from hldm.knowledge import random_record
 
-LABEL_ONLY = ConditionConfig(text=False, graph=False, scalars=False, label=True)
 RECORD = ClinicalRecord(
     age_years=8, sex="Female", murmur="Present", heart_rate=122, systolic=SystolicMurmur(grade="II/VI")
 )
@@ -66,20 +63,55 @@ def test_targets_follow_the_murmur_at_the_stethoscope():
     assert targets([heard])["systolic.grade"].item() == 0
 
 
+def normalised(x):
+    """LN of Eq. 1, written out."""
+    x = x - x.mean(1, keepdim=True)
+    return x / (x.square().mean(1, keepdim=True) + 1e-5).sqrt()
+
+
 def test_equation_1_by_hand(encoder):
-    config = replace(ConditionConfig(), scalars=False)
-    fusion = ConditionEncoder(config)
+    fusion = ConditionEncoder()
+    lambdas = {"text": 0.7, "graph": -1.3, "scalars": 0.4}
     with torch.no_grad():
-        fusion.weight["text"].fill_(0.7)
-        fusion.weight["graph"].fill_(-1.3)
+        for name, value in lambdas.items():
+            fusion.weight[name].fill_(value)
     features = encoder.features(drawn(4))
-    expected = 0
-    for name, weight in {"text": 0.7, "graph": -1.3}.items():
-        projected = features[name] @ fusion.project[name].weight.T + fusion.project[name].bias
-        centred = projected - projected.mean(1, keepdim=True)
-        expected = expected + weight * centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
+    terms = {n: features[n] @ fusion.project[n].weight.T + fusion.project[n].bias for n in ("text", "graph")}
+    terms["scalars"] = 0
+    for k in range(len(SCALARS)):
+        said = features["scalars"][:, k, None] * fusion.slope[k] + fusion.offset[k]
+        known = features["known"][:, k, None].float()
+        terms["scalars"] = terms["scalars"] + known * said + (1 - known) * fusion.unknown[k]
+    expected = sum(value * normalised(terms[name]) for name, value in lambdas.items())
     torch.testing.assert_close(fusion(features).vector, expected)
-    assert fusion.lambdas == pytest.approx({"text": 0.7, "graph": -1.3})
+    assert fusion.lambdas == pytest.approx(lambdas)
+
+
+def test_a_lambda_of_zero_is_an_ablation(encoder):
+    """Text and graph then move neither the vector nor their tokens."""
+    fusion = ConditionEncoder(ABLATIONS["text and graph"])
+    with torch.no_grad():
+        fusion.weight["graph"].zero_()
+    features = encoder.features(drawn(2))
+    other = features | {"graph": features["graph"].flip(0)}
+    for found, expected in zip(fusion(other), fusion(features), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_hears_what_it_is_called_after(encoder, name):
+    fusion = ConditionEncoder(ABLATIONS[name], *encoder._given)
+    assert set(fusion.parts) == set(name.removesuffix(" only").split(" and "))
+    assert set(fusion.lambdas) == set(fusion.parts)
+    told = fusion(fusion.features([RECORD, ClinicalRecord(murmur="Absent")]))
+    assert not torch.allclose(told.vector[0], told.vector[1])
+
+
+def test_an_impossible_measurement_does_not_drown_the_rest(encoder):
+    """The heaviest record that is accepted weighs no more in c than any other."""
+    light, heavy = ClinicalRecord(weight_kg=24), ClinicalRecord(weight_kg=400, height_cm=250, heart_rate=300)
+    size = encoder(encoder.features([light, heavy])).tokens.detach().square().mean((1, 2))
+    assert size[1].item() == pytest.approx(size[0].item(), rel=0.01)
 
 
 @settings(max_examples=12, deadline=None)
@@ -109,7 +141,7 @@ def test_shapes_of_every_ablation(encoder, text, graph, label, with_scalars, bat
 
 
 def test_label_only_distinguishes_three_classes_and_nothing_else():
-    fusion = ConditionEncoder(LABEL_ONLY)
+    fusion = ConditionEncoder(ABLATIONS["label only"])
     records = [RECORD, RECORD.replace(sex="Male"), ClinicalRecord(murmur="Absent"), ClinicalRecord()]
     vector = fusion(fusion.features(records)).vector
     torch.testing.assert_close(vector[0], vector[1])
@@ -163,55 +195,3 @@ def test_every_record_may_have_a_wording_of_its_own(encoder):
     assert not torch.allclose(counted["text"][2], given["text"][2], atol=1e-2)
     with pytest.raises(ValueError, match="zip"):
         encoder.features(records, seed=[7, 8])
-
-
-def test_an_unreachable_model_is_named(monkeypatch, tmp_path):
-    with pytest.raises(OSError, match=r"nowhere.*from_pretrained"):
-        TextEncoder(tmp_path / "nowhere")
-
-
-def test_mlm_masks_as_bert_does():
-    tokens = torch.randint(5, 100, (200, 50), generator=torch.Generator().manual_seed(0))
-    real = torch.ones_like(tokens, dtype=torch.bool)
-    real[:, 40:] = False
-    corrupted, labels = mask_tokens(tokens, real, 4, 100, torch.Generator().manual_seed(1))
-    chosen = labels != -100
-    assert not chosen[~real].any()
-    assert chosen[real].float().mean() == pytest.approx(0.15, abs=0.01)
-    assert (corrupted[chosen] == 4).float().mean() == pytest.approx(0.8, abs=0.03)
-    assert torch.equal(corrupted[~chosen], tokens[~chosen])
-    assert torch.equal(labels[chosen], tokens[chosen])
-
-
-def test_the_shipped_text_encoder_keeps_paraphrases_closer_than_edits(text_encoder):
-    """A change of one fact moves the embedding further than another wording does."""
-    base = ClinicalRecord(
-        age_group="Child", sex="Male", murmur="Present", murmur_locations=("AV", "TV"), most_audible_location="TV",
-        location="TV", systolic=SystolicMurmur("Holosystolic", "Plateau", "II/VI", "Low", "Harsh"),
-    )  # fmt: skip
-    edits = [
-        base.replace(location="MV"),
-        base.replace(sex="Female"),
-        base.replace(systolic=SystolicMurmur("Early-systolic", "Plateau", "II/VI", "Low", "Harsh")),
-        base.replace(systolic=SystolicMurmur("Holosystolic", "Plateau", "II/VI", "High", "Harsh")),
-        base.replace(murmur="Absent", systolic=None, murmur_locations=(), most_audible_location=None),
-    ]
-    wins = []
-    for seed in range(10):
-        anchor, paraphrase, *changed = text_encoder.encode(
-            [str(narrative(base, seed)), str(narrative(base, 100 + seed)), *(str(narrative(e, seed)) for e in edits)]
-        )
-        wins += [(anchor - paraphrase).norm() < (anchor - other).norm() for other in changed]
-    assert np.mean(wins) > 0.95
-
-
-def test_training_writes_what_loads_and_keeps_what_is_there(tmp_path):
-    from hldm.config import PROFILES
-
-    profile = replace(PROFILES["smoke"], max_steps=2)
-    report = train_encoders(profile, tmp_path, probe_records=300)
-    assert 0 <= min(report["text_probe"].values()) <= max(report["graph_probe"].values()) <= 1
-    assert TextEncoder(tmp_path / "text_encoder").standardised
-    before = (tmp_path / "graph_encoder.safetensors").read_bytes()
-    train_encoders(profile, tmp_path, probe_records=300)
-    assert (tmp_path / "graph_encoder.safetensors").read_bytes() == before

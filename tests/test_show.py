@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy.signal import welch
 
 from hldm.data import Recording, Segment, State
-from hldm.show import bars, choices, compare, player, show, spectrogram, waveform
+from hldm.show import bars, choices, cloud, compare, matrix, player, shaded, show, spectrogram, waveform
 from hldm.show.plots import MAX_POINTS, PageRenderer, decibels, use_book_figures
 from hldm.show.session import setup
 
@@ -209,3 +209,32 @@ def test_setup_gives_budget_and_device_and_knows_its_profiles(capsys):
     assert device in ("cpu", "cuda")
     with pytest.raises(ValueError, match="'huge', expected one of smoke, laptop, gpu"):
         setup("huge")
+
+
+def test_a_cloud_shows_the_points_of_one_field_at_a_time():
+    points = np.arange(8.0).reshape(4, 2)
+    fields = {"sex": ["Female", None, "Male", "Female"], "heard": [True, False, True, True]}
+    figure = cloud(points, fields, title="t", x="x", y="y")
+    [menu] = figure.layout.updatemenus
+    assert [button.label for button in menu.buttons] == ["sex", "heard"]
+    for button in menu.buttons:
+        shown = [t for t, visible in zip(figure.data, button.args[1], strict=True) if visible]
+        assert sorted(x for trace in shown for x in trace.x) == points[:, 0].tolist()
+    visible = {trace.name: list(trace.x) for trace in figure.data if trace.visible}
+    assert visible == {"unknown": [2], "Female": [0, 6], "Male": [4]}
+
+
+def test_a_matrix_has_its_first_row_on_top_and_its_numbers_in_the_cells():
+    figure = matrix([[0.25, 1], [0.5, 0]], ["a", "b"], ["c", "d"], title="t", x="x", y="y")
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.data[0].texttemplate == "%{z:.2f}"
+    assert figure.data[0].z.tolist() == [[0.25, 1], [0.5, 0]]
+    assert matrix([[1]], ["a"], ["b"], title="t", x="x", y="y", digits=0).data[0].texttemplate is None
+
+
+def test_shaded_words_are_text_and_each_has_its_number():
+    page = shaded(["<b>", "murmur"], [0.0, 2.0], title="How far").data
+    assert "&lt;b&gt;" in page
+    assert re.search(r'title="2.00"[^>]*0\.75\)[^>]*>murmur<', page)
+    with pytest.raises(ValueError, match="1 for 2 words"):
+        shaded(["a", "b"], [1.0], title="t")

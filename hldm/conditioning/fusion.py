@@ -1,11 +1,11 @@
-"""The clinical condition c (Eq. 1): text and graph in one vector, with scalars beside it.
+"""The clinical condition c (Eq. 1): text and graph in one vector, with the measurements as a third term.
 
-    c = lambda_text LN(P_t f_BERT(text)) + lambda_graph LN(P_g g_GNN(G_patient))
+    c = lambda_text LN(P_t f_BERT(text)) + lambda_graph LN(P_g g_GNN(G_patient)) + lambda_scalars LN(sum_k s_k)
 
 LN removes the mean over the components and divides by their spread; it has no gain of its own, which could take over
-the work of lambda. So each term has a root mean square of exactly |lambda|, and the learnt lambdas compare. The scalars
-of `SCALARS` join as tokens of their own, each with a learnt embedding for "unknown", and a learnt null condition stands
-for "no condition" in classifier-free guidance.
+the work of lambda. So each term has a root mean square of exactly |lambda|, and the learnt lambdas compare. The s_k are
+embeddings of the `SCALARS`, each with a learnt one for "unknown"; a learnt null condition stands for "no condition" in
+classifier-free guidance.
 """
 
 from __future__ import annotations
@@ -36,13 +36,22 @@ class Condition(NamedTuple):
     Attributes
     ----------
     vector : Tensor (batch, width)
-        c of Eq. 1 plus the scalars: for FiLM.
+        c of Eq. 1: for FiLM.
     tokens : Tensor (batch, tokens, width)
         Several distinct views of the same knowledge: for cross-attention.
     """
 
     vector: Tensor
     tokens: Tensor
+
+
+#: The ablations of Eq. 1: which parts are heard.
+ABLATIONS = {
+    "text and graph": ConditionConfig(scalars=False),
+    "text only": ConditionConfig(graph=False, scalars=False),
+    "graph only": ConditionConfig(text=False, scalars=False),
+    "label only": ConditionConfig(text=False, graph=False, scalars=False, label=True),
+}
 
 
 class ConditionEncoder(nn.Module):
@@ -69,15 +78,16 @@ class ConditionEncoder(nn.Module):
         self.config, self.folder = config, folder
         self._given = (text_encoder, graph_encoder)  # in a tuple, out of nn.Module's sight
         width = config.width
-        parts = {"text": config.text_tokens, "graph": config.graph_tokens, "label": 1}
-        self.parts = {name: count for name, count in parts.items() if getattr(config, name)}
-        inputs = {"text": config.text_width, "graph": config.graph_width, "label": len(CATEGORIES["murmur_here"])}
-        self.project = nn.ModuleDict({name: nn.Linear(inputs[name], width) for name in self.parts})
+        tokens = {"text": config.text_tokens, "graph": config.graph_tokens, "label": 1, "scalars": len(SCALARS)}
+        self.parts = {name: count for name, count in tokens.items() if getattr(config, name)}
+        widths = {"text": config.text_width, "graph": config.graph_width, "label": len(CATEGORIES["murmur_here"])}
+        inputs = {name: value for name, value in widths.items() if name in self.parts}
         self.weight = nn.ParameterDict({name: nn.Parameter(torch.ones(())) for name in self.parts})
-        self.views = nn.ModuleDict({name: nn.Linear(inputs[name], count * width) for name, count in self.parts.items()})
+        self.project = nn.ModuleDict({name: nn.Linear(value, width) for name, value in inputs.items()})
+        self.views = nn.ModuleDict({name: nn.Linear(value, tokens[name] * width) for name, value in inputs.items()})
         self.slope = nn.Parameter(0.5 * _normal(len(SCALARS), width, seed=1))
-        self.offset = nn.Parameter(0.5 * _normal(len(SCALARS), width, seed=2))
-        self.unknown = nn.Parameter(0.5 * _normal(len(SCALARS), width, seed=3))
+        self.offset = nn.Parameter(_normal(len(SCALARS), width, seed=2))
+        self.unknown = nn.Parameter(_normal(len(SCALARS), width, seed=3))
         self.null_vector = nn.Parameter(0.1 * _normal(width, seed=4))
         self.null_tokens = nn.Parameter(0.1 * _normal(self.num_tokens, width, seed=5))
 
@@ -92,11 +102,11 @@ class ConditionEncoder(nn.Module):
     @property
     def num_tokens(self) -> int:
         """Length of `Condition.tokens`."""
-        return sum(self.parts.values()) + (len(SCALARS) if self.config.scalars else 0)
+        return sum(self.parts.values())
 
     @property
     def lambdas(self) -> dict[str, float]:
-        """The learnt weights of Eq. 1 by part."""
+        """The learnt weights of Eq. 1 by part: `text`, `graph`, `label`, `scalars`, as the configuration has them."""
         return {name: value.item() for name, value in self.weight.items()}
 
     @cached_property
@@ -149,26 +159,28 @@ class ConditionEncoder(nn.Module):
         return found
 
     def forward(self, features: Mapping[str, Tensor]) -> Condition:
-        """Fuse features into a condition: Eq. 1 and the scalars.
+        """Fuse features into a condition by Eq. 1; every token is a view of one part, weighed by the same lambda.
 
         Parameters
         ----------
         features : mapping of Tensor
             From `features`, on this module's device.
         """
-        batch = len(features["scalars"])
-        vector = self.null_vector.new_zeros(batch, self.config.width)
-        tokens = []
-        for name, count in self.parts.items():
-            vector = vector + self.weight[name] * self._norm(self.project[name](features[name]))
-            views = self.views[name](features[name]).unflatten(-1, (count, self.config.width))
+        vector, tokens = features["scalars"].new_zeros(()), []
+        for name in self.parts:
+            term, views = self._embed(name, features)
+            vector = vector + self.weight[name] * self._norm(term)
             tokens.append(self.weight[name] * self._norm(views))
-        if self.config.scalars:
-            value = features["scalars"].unsqueeze(-1) * self.slope + self.offset  # (batch, scalars, width)
-            value = torch.where(features["known"].unsqueeze(-1), value, self.unknown)
-            vector = vector + value.sum(1)
-            tokens.append(value)
         return Condition(vector, torch.cat(tokens, dim=1))
+
+    def _embed(self, name: str, features: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """One part before the norm: as a term (batch, width) and as tokens (batch, count, width)."""
+        if name == "scalars":
+            value = features["scalars"].unsqueeze(-1) * self.slope + self.offset
+            value = torch.where(features["known"].unsqueeze(-1), value, self.unknown)
+            return value.sum(1), value
+        views = self.views[name](features[name])
+        return self.project[name](features[name]), views.unflatten(-1, (self.parts[name], self.config.width))
 
     def _norm(self, x: Tensor) -> Tensor:
         """LN of Eq. 1 over the last axis."""

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "session": ["Session", "setup"],
         "plots": ["bars", "mel_spectrogram", "show", "spectrogram", "waveform"],
         "audio": ["compare", "player"],
+        "embeddings": ["cloud", "matrix", "shaded"],
         "widgets": ["choices"],
         "exercises": ["check_answer"],
     },
