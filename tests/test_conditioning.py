@@ -1,6 +1,5 @@
 """Eq. 1 by hand, unknowns and the null condition, ablations, and what the shipped encoders know."""
 
-
 import numpy as np
 import pytest
 import torch
