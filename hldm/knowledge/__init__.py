@@ -6,7 +6,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "posterior": ["Suggestion", "differential"],
-        "graph": ["counts", "knowledge_graph", "systolic_values", "verhoeff_ok"],
+        "codes": ["code_status", "verhoeff_ok"],
+        "export": ["to_graphml", "to_turtle"],
+        "graph": ["counts", "knowledge_graph", "systolic_values"],
         "narration": ["Narrative", "as_told", "narrative"],
         "reader": ["Fact", "Reading", "read_prompt"],
         "sampling": ["edit", "forget", "random_record"],

@@ -1,8 +1,8 @@
 """The cardiac knowledge graph: tables in, one typed networkx graph out.
 
 A node's identifier is its table's (``"vsd"``, ``"noonan_syndrome"``, ``"AV"``, ``"ejection click"``) or, for the value
-of a record's field, ``"field=value"`` (``"systolic.timing=Holosystolic"``). Nodes carry `kind` and `label`, edges
-their relation as key and the `source` of the fact.
+of a record's field, ``"field=value"`` (``"systolic.timing=Holosystolic"``). Nodes carry `kind` and `label`; an edge is
+one fact: its `relation`, the `source` it was read in, and its `status`, one of `STATUSES`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from functools import cache
 
 import networkx as nx
 
-from hldm.data.records import DiastolicMurmur, Sex, SystolicMurmur
+from hldm.data.records import DiastolicGrade, DiastolicMurmur, Sex, SystolicGrade, SystolicMurmur
 from hldm.data.tables import read_table
+from hldm.knowledge.codes import code_status
 
 #: Fields of ``attributes.csv`` by their name in a record; the others become findings and evaluations.
 FIELDS = {
@@ -36,7 +37,6 @@ FIELDS = {
 PICTURE = {
     "phase": ("phase", "heard_in"),
     **{name: (f"systolic.{name}", f"has_{name}") for name in ("timing", "shape", "pitch", "quality")},
-    "circor_grade": ("systolic.grade", "has_grade"),
     "dia_timing": ("diastolic.timing", "has_diastolic_timing"),
     "dia_shape": ("diastolic.shape", "has_diastolic_shape"),
     "dia_pitch": ("diastolic.pitch", "has_diastolic_pitch"),
@@ -48,26 +48,36 @@ PICTURE = {
     "differential_ids": ("", "differential_of"),
     "recommended_evaluation": ("evaluation", "evaluated_by"),
 }
-_DIHEDRAL = ("0123456789", "1234067895", "2340178956", "3401289567", "4012395678",
-             "5987604321", "6598710432", "7659821043", "8765932104", "9876543210")  # fmt: skip
-_PERMUTATION = ("0123456789", "1576283094", "5803796142", "8916043527",
-                "9453126870", "4286573901", "2793806415", "7046913258")  # fmt: skip
 
-
-def verhoeff_ok(identifier: str) -> bool:
-    """Whether the last digit of a SNOMED CT identifier is its Verhoeff check digit.
-
-    True catches typing slips; it does not show that the concept exists or means what a table says.
-    """
-    check = 0
-    for place, digit in enumerate(reversed(identifier)):
-        check = int(_DIHEDRAL[check][int(_PERMUTATION[place % 8][int(digit)])])
-    return check == 0
+#: Relations of ``conditions.csv`` that its column `acoustic_source` speaks for; no source was noted for the others.
+ACOUSTIC = {relation for _, relation in PICTURE.values()} - {
+    "seen_in", "has_outcome", "differential_of", "evaluated_by",
+}  # fmt: skip
+#: Whether a fact was found in what its source says, found only in part, or rests on general medical knowledge.
+STATUSES = ("read in the source", "partly", "general knowledge")
 
 
 def split_cell(cell: str) -> list[str]:
     """The values of a cell that separates them by semicolons."""
     return [part.strip() for part in cell.split(";") if part.strip()]
+
+
+def _status(source: str) -> str:
+    """The status of a fact whose sources are known and whose table does not state one."""
+    sources = set(split_cell(source))
+    return STATUSES[0] if "GK" not in sources else STATUSES[1] if sources > {"GK"} else STATUSES[2]
+
+
+def _codes(row: dict) -> dict[str, str]:
+    """What a table's row says about the identifiers of its concept in other vocabularies."""
+    codes = {"snomed": row["snomed_ct_id"], "hpo": row.get("hpo_id", "")}
+    if codes["snomed"]:
+        codes["snomed_status"] = code_status(f"{row['snomed_status']} {row.get('snomed_map_type', '')}")
+        codes["snomed_source"] = row["snomed_source"]
+    if codes["hpo"]:
+        several = ";" in codes["hpo"]  # each of them names a part of the concept, or one kind of it
+        codes["hpo_status"] = "broader" if several else code_status(row["hpo_label"])
+    return codes
 
 
 def _add_values(graph: nx.MultiDiGraph) -> None:
@@ -83,8 +93,7 @@ def _add_values(graph: nx.MultiDiGraph) -> None:
             node, kind = row["value"], "finding"
         graph.add_node(
             node, kind=kind, field=FIELDS.get(field, field), label=row["value"], definition=row["definition"],
-            snomed=row["snomed_ct_id"], snomed_status=row["snomed_status"], hpo=row["hpo_id"],
-            source=row["definition_source"],
+            source=row["definition_source"], **_codes(row),
         )  # fmt: skip
     vocabulary = [("sex", Sex)]  # what a record may hold and the table has no row for
     for murmur in (SystolicMurmur, DiastolicMurmur):
@@ -95,13 +104,19 @@ def _add_values(graph: nx.MultiDiGraph) -> None:
                 graph.add_node(f"{field}={value}", kind="value", field=field, label=str(value), source="CIRCOR")
 
 
+def _add_fact(graph: nx.MultiDiGraph, head: str, relation: str, tail: str, *, source: str, **about: str) -> None:
+    """Add an edge; what two sources say, or what holds for two conditions, stays two facts."""
+    said = sum(data["relation"] == relation for data in (graph.get_edge_data(head, tail) or {}).values())
+    key = f"{relation} ({said + 1})" if said else relation
+    graph.add_edge(head, tail, key, **{"relation": relation, "source": source, "status": _status(source)} | about)
+
+
 def _add_conditions(graph: nx.MultiDiGraph) -> None:
     rows = read_table("conditions").to_dict("records")
     for row in rows:
         graph.add_node(
             row["id"], kind="condition", label=row["preferred_term"], abbreviation=row["abbreviation"],
-            definition=row["haemodynamic_mechanism"], snomed=row["snomed_ct_id"],
-            snomed_status=row["snomed_status"], hpo=row["hpo_id"], source=row["acoustic_source"],
+            definition=row["haemodynamic_mechanism"], source=row["acoustic_source"], **_codes(row),
         )  # fmt: skip
     for row in rows:
         for column, (field, relation) in PICTURE.items():
@@ -111,29 +126,50 @@ def _add_conditions(graph: nx.MultiDiGraph) -> None:
                     if field == "evaluation":
                         graph.add_node(node, kind="evaluation", label=value, source="GK")
                     if node in graph:  # "none" and "all" are not nodes
-                        graph.add_edge(row["id"], node, relation, strength=name, source=row["acoustic_source"])
-        heard = f"{row['extra_sounds']}; {row['s2_change']}".lower()
-        for node in [n for n, kind in graph.nodes(data="kind") if kind == "finding"]:
-            if re.search(rf"\b{re.escape(node.lower())}\b", heard) and not heard.startswith("none"):
-                graph.add_edge(row["id"], node, "has_finding", strength="typical", source=row["acoustic_source"])
+                        source = row["acoustic_source"] if relation in ACOUSTIC else "GK"
+                        _add_fact(graph, row["id"], relation, node, strength=name, source=source)
+        for node, rank in _grades(row).items():
+            relation = "has_grade" if node.startswith("systolic") else "has_diastolic_grade"
+            _add_fact(graph, row["id"], relation, node, strength=rank, source=row["acoustic_source"])
+        for node in _findings(row, [n for n, kind in graph.nodes(data="kind") if kind == "finding"]):
+            _add_fact(graph, row["id"], "has_finding", node, strength="typical", source=row["acoustic_source"])
+    for node, about in list(graph.nodes(data=True)):  # "transthoracic echocardiography with provocation" is one
+        if about["kind"] == "evaluation" and "echocardiography" in node.lower() and node != "echocardiography":
+            _add_fact(graph, node, "involves", "echocardiography", source="GK")
+
+
+def _grades(row: dict) -> dict[str, str]:
+    """Grades that a condition's murmur may have, with their rank: systolic ones out of VI, diastolic ones out of IV."""
+    systolic, diastolic = list(SystolicGrade), list(DiastolicGrade)
+    phase, steps = ("diastolic", diastolic) if row["phase"] == "diastolic" else ("systolic", systolic)
+    usual = steps[int(row["grade_min"]) - 1 : int(row["grade_max"])] if row["phase"] != "none" else []
+    ranks = {f"{phase}.grade={step}": "alternative" for step in usual}
+    if row["circor_grade"]:
+        ranks[f"systolic.grade={row['circor_grade']}"] = "typical"
+    if row["dia_grade_of_IV"]:
+        ranks[f"diastolic.grade={diastolic[int(row['dia_grade_of_IV']) - 1]}"] = "typical"
+    return ranks
+
+
+def _findings(row: dict, known: list[str]) -> list[str]:
+    """The sounds beside the murmur that a condition's row names; "no click, no thrill" names none."""
+    parts = re.split(r"[;,]", ";".join(row[column] for column in ("s1_change", "s2_change", "extra_sounds")).lower())
+    named = [part for part in parts if not re.match(r"\s*(?:none|no)\b", part)]
+    return [node for node in known if any(re.search(rf"\b{re.escape(node.lower())}\b", part) for part in named)]
 
 
 def _add_relations(graph: nx.MultiDiGraph) -> None:
     for row in read_table("aux_nodes").to_dict("records"):
         graph.add_node(
-            row["id"], kind=row["type"], label=row["label"], snomed=row["snomed_ct_id"],
-            snomed_status=row["snomed_status"], source=row["snomed_source"],
+            row["id"], kind=row["type"], label=row["label"], source=row["snomed_source"] or "GK", **_codes(row),
         )  # fmt: skip
     for row in read_table("relations").to_dict("records"):
         for end in ("head", "tail"):
             if row[end] not in graph:  # body sites and manoeuvres live in this table alone
                 graph.add_node(row[end], kind=row[f"{end}_type"], label=row[end], source=row["source"])
-        relation = row["relation"]
-        if graph.has_edge(row["head"], row["tail"], relation):  # the same holds for another condition
-            relation = f"{relation} ({row['note']})"
-        graph.add_edge(
-            row["head"], row["tail"], relation, strength=row["evidence_strength"],
-            quantity=row["quantity"], source=row["source"], verified=row["verified"], note=row["note"],
+        _add_fact(
+            graph, row["head"], row["relation"], row["tail"], strength=row["evidence_strength"],
+            quantity=row["quantity"], source=row["source"], status=row["verified"], note=row["note"],
         )  # fmt: skip
 
 
@@ -147,23 +183,36 @@ def knowledge_graph() -> nx.MultiDiGraph:
     return graph
 
 
-def counts(graph: nx.Graph | None = None) -> dict[str, int | float | dict[str, int]]:
-    """How large a graph is and how much of it is sourced.
+def counts(graph: nx.MultiDiGraph | None = None) -> dict[str, int | float | dict[str, int]]:
+    """How large a graph is, how much of it is sourced, and how many of its codes are verified.
 
     Returns
     -------
     dict
-        `nodes`, `edges`, `kinds` and `relations` (counts by name), and `sourced`: the share of edges that rest on
-        more than general knowledge (``GK``).
+        `nodes`, `edges`; `kinds`, `relations` and `statuses` (counts of nodes by kind, of edges by relation and by
+        whether they were read in their source); `codes` (counts of SNOMED CT and HPO codes by `code_status`);
+        `sourced`: the share of edges that rest on more than general knowledge (``GK``), in part at least; `verified`:
+        the share of codes that are.
     """
     graph = knowledge_graph() if graph is None else graph
-    sources = [source for _, _, source in graph.edges(data="source")]
+
+    def tally(values) -> dict[str, int]:
+        return dict(Counter(value for value in values if value is not None).most_common())
+
+    def of_edges(name: str) -> dict[str, int]:
+        return tally(value for _, _, value in graph.edges(data=name))
+
+    statuses = of_edges("status")
+    codes = tally(about.get(f"{system}_status") for _, about in graph.nodes(data=True) for system in ("snomed", "hpo"))
     return {
         "nodes": graph.number_of_nodes(),
         "edges": graph.number_of_edges(),
-        "kinds": dict(Counter(kind for _, kind in graph.nodes(data="kind")).most_common()),
-        "relations": dict(Counter(key for _, _, key in graph.edges(keys=True)).most_common()),
-        "sourced": sum(set(split_cell(source or "")) - {"GK"} != set() for source in sources) / len(sources),
+        "kinds": tally(kind for _, kind in graph.nodes(data="kind")),
+        "relations": of_edges("relation"),
+        "statuses": statuses,
+        "codes": codes,
+        "sourced": 1 - statuses.get("general knowledge", 0) / max(sum(statuses.values()), 1),
+        "verified": codes.get("verified", 0) / max(sum(codes.values()), 1),
     }
 
 

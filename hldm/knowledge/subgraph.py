@@ -49,7 +49,7 @@ def _undirected() -> nx.Graph:
 
 
 @cache
-def _neighbourhood(node: str, hops: int) -> frozenset[str]:
+def neighbourhood(node: str, hops: int) -> frozenset[str]:
     """Nodes within `hops` steps of a fact.
 
     A walk passes through a condition or a context node only: two conditions are not neighbours because both are
@@ -76,14 +76,15 @@ def patient_subgraph(record: ClinicalRecord, hops: int = 2) -> nx.MultiDiGraph:
     graph, edges = knowledge_graph(), facts(record)
     if strangers := [node for _, node in edges if node not in graph]:
         raise ValueError(f"conditions: found {strangers}, expected identifiers of the knowledge graph")
-    near = set().union(*(_neighbourhood(node, hops - 1) for _, node in edges))
+    near = set().union(*(neighbourhood(node, hops - 1) for _, node in edges))
     # In the order of the knowledge graph, not of a set: sums over neighbours then repeat to the last bit.
     patient = nx.MultiDiGraph()
     patient.add_nodes_from((node, data) for node, data in graph.nodes(data=True) if node in near)
     edges_near = (e for e in graph.edges(keys=True, data=True) if e[0] in near and e[1] in near)
     patient.add_edges_from(edges_near)
     patient.add_node("patient", kind="patient", label="patient", age=typical_age(record))
-    patient.add_edges_from(("patient", node, relation, {"source": "record"}) for relation, node in edges)
+    told = {"source": "record", "status": "read in the source"}
+    patient.add_edges_from(("patient", node, relation, {"relation": relation} | told) for relation, node in edges)
     return patient
 
 
