@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "plots": ["bars", "mel_spectrogram", "show", "spectrogram", "waveform"],
         "audio": ["compare", "player"],
         "embeddings": ["cloud", "matrix", "shaded"],
+        "graph": ["explore"],
         "widgets": ["choices"],
         "exercises": ["check_answer"],
     },

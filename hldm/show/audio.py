@@ -167,12 +167,12 @@ def _asset(name: str) -> str:
     return files("hldm.show").joinpath(name).read_text(encoding="utf-8")
 
 
-def _html(body: str) -> HTML:
+def _html(body: str, script: str = "show.js") -> HTML:
     """The body with the style and script it needs: Colab shows every output in a frame of its own."""
     from IPython.display import HTML
 
     name = f"hldm-{next(_numbers)}"
     return HTML(
         f'<div class="hldm-show" id="{name}"><style>{_asset("show.css")}</style>{body}'
-        f"<script>(({_asset('show.js')}))(document.currentScript.parentElement)</script></div>"
+        f"<script>(({_asset(script)}))(document.currentScript.parentElement)</script></div>"
     )
