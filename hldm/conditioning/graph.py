@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch_geometric.data import Batch, HeteroData
+from torch_geometric.data import HeteroData
 from torch_geometric.nn import HeteroConv, SAGEConv, global_mean_pool
 
+from hldm.conditioning.subgraphs import batch_subgraphs
 from hldm.config import shared_weights
 from hldm.data.records import ClinicalRecord
-from hldm.knowledge.subgraph import NODE_TYPES, edge_types, node_index, patient_subgraph, to_hetero
+from hldm.knowledge.subgraph import NODE_TYPES, edge_types, node_index
+from hldm.weights import load_weights
+
+
+@dataclass(frozen=True)
+class GraphConfig:
+    """Size of g_GNN."""
+
+    width: int = 64  # of the embedding
+    hidden: int = 64  # of the node states
+    hops: int = 2  # how far the patient's subgraph reaches
 
 
 def _aggregation(kind: tuple[str, str, str]) -> str:
@@ -30,53 +41,63 @@ class GraphEncoder(nn.Module):
 
     Parameters
     ----------
-    width : int
-        Of the embedding.
-    hidden : int
-        Of the node states.
-    hops : int
-        How far the patient's subgraph reaches.
+    config : GraphConfig
     """
 
-    def __init__(self, width: int = 64, hidden: int = 64, hops: int = 2):
+    def __init__(self, config: GraphConfig = GraphConfig()):
         super().__init__()
-        self.width, self.hops = width, hops
+        self.config, hidden = config, config.hidden
         self.nodes = nn.ModuleDict({kind: nn.Embedding(len(rows), hidden) for kind, rows in node_index().items()})
         self.layers = nn.ModuleList(
             HeteroConv({kind: SAGEConv(hidden, hidden, aggr=_aggregation(kind)) for kind in edge_types()})
             for _ in range(2)
         )
-        self.project = nn.Linear(2 * hidden, width)
+        self.project = nn.Linear(2 * hidden, config.width)
 
     @classmethod
     def from_pretrained(cls, path: str | Path | None = None) -> GraphEncoder:
         """The shipped encoder, or one from a safetensors file, frozen and in evaluation mode."""
-        encoder = cls()
-        encoder.load_state_dict(load_file(path or shared_weights("graph_encoder.safetensors")))
+        state, config = load_weights(path or shared_weights("graph_encoder.safetensors"))
+        encoder = cls(GraphConfig(**config))
+        encoder.load_state_dict(state)
         return encoder.eval().requires_grad_(False)
+
+    @property
+    def width(self) -> int:
+        """Length of a record's vector."""
+        return self.config.width
+
+    def states(self, batch: HeteroData) -> dict[str, Tensor]:
+        """Node states after both layers: (nodes, hidden) by node type."""
+        state = {kind: self.nodes[kind](batch[kind].node_id) for kind in NODE_TYPES}
+        for layer in self.layers:
+            update = layer(state, batch.edge_index_dict)
+            state = {kind: state[kind] + torch.relu(update[kind]) for kind in NODE_TYPES}
+        return state
+
+    def readout(self, state: dict[str, Tensor], batch: HeteroData) -> Tensor:
+        """The embedding of each patient from the node states: (graphs, width)."""
+        patients = state["patient"]
+        conditions = global_mean_pool(state["condition"], batch["condition"].batch, size=len(patients))
+        return self.project(torch.cat([patients, conditions], dim=-1))
 
     def forward(self, batch: HeteroData) -> Tensor:
         """Embed a batch of subgraphs.
 
         Parameters
         ----------
-        batch : Batch of HeteroData
-            As `to_hetero` makes them.
+        batch : HeteroData
+            As `batch_subgraphs` makes it.
 
         Returns
         -------
         Tensor (graphs, width)
         """
-        state = {kind: self.nodes[kind](batch[kind].node_id) for kind in NODE_TYPES}
-        for layer in self.layers:
-            update = layer(state, batch.edge_index_dict)
-            state = {kind: state[kind] + torch.relu(update[kind]) for kind in NODE_TYPES}
-        conditions = global_mean_pool(state["condition"], batch["condition"].batch, size=batch.num_graphs)
-        return self.project(torch.cat([state["patient"], conditions], dim=-1))
+        return self.readout(self.states(batch), batch)
 
-    def batch(self, records: Sequence[ClinicalRecord]) -> Batch:
+    def batch(self, records: Sequence[ClinicalRecord]) -> HeteroData:
         """The subgraphs of records, ready for `forward`."""
-        return Batch.from_data_list([to_hetero(patient_subgraph(record, self.hops)) for record in records])
+        return batch_subgraphs(records, self.config.hops)
 
     def encode(self, records: Sequence[ClinicalRecord]) -> Tensor:
         """Embed records: Tensor (batch, width)."""

@@ -12,6 +12,7 @@ CIRCOR_TERMS = (
     "licensed ODC-By 1.0; only on the patients of the project's `train` part."
 )
 SIMULATED_TERMS = "Trained on recordings simulated by this project; no patient's data."
+RECORD_TERMS = "Trained on clinical records drawn at random; no patient's data."
 LICENCE = "The weights are under BSD-3-Clause, like the code."
 
 
@@ -64,10 +65,16 @@ SHA-256: `{sha256(weights)}`
 
 ## Terms
 
-{CIRCOR_TERMS if corpus.startswith("CirCor") else SIMULATED_TERMS} {LICENCE}
+{_terms(corpus)} {LICENCE}
 
 Sounds made with these weights are synthetic: for teaching and research, not for diagnosis.
 """
     path = weights.with_suffix(".md")
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def _terms(corpus: str) -> str:
+    if corpus.startswith("random records"):
+        return RECORD_TERMS
+    return CIRCOR_TERMS if corpus.startswith("CirCor") else SIMULATED_TERMS

@@ -18,6 +18,8 @@ from hldm.training.loop import fit
 from hldm.training.tellings import draw_records, draw_triples, tell
 from hldm.weights import write_sha256
 
+LONGEST = 256  # tokens of a text
+VOCABULARY_TEXTS, STANDARD_TEXTS = 3000, 1000  # from which the vocabulary, and the standardisation, are made
 SPECIAL = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
@@ -31,64 +33,63 @@ SPECIAL = {
 class TextTraining:
     """The compact BERT and how it is trained."""
 
-    layers: int = 2
-    width: int = 192
-    heads: int = 6
-    feedforward: int = 384
-    positions: int = 256
-    vocabulary: int = 1200
+    layers: int = 3
+    width: int = 160
+    heads: int = 5
+    feedforward: int = 256
+    vocabulary: int = 1200  # word pieces, before numbers are added
     triples: int = 24  # a batch: three texts each
     steps: int = 2600
-    masked_share: float = 0.08  # of the steps, at the start
-    learning_rate: float = 1.5e-3
+    masked_share: float = 0.06  # of the steps, at the start
+    learning_rate: float = 2e-3
     contrast: float = 0.2  # weight of the paraphrase contrast
     temperature: float = 0.1
 
 
 class TextModel(nn.Module):
-    """BERT with its masked-word head, and the field heads."""
+    """BERT with its masked-word head, and the field heads.
 
-    def __init__(self, config: TextTraining, vocabulary: int, pad_id: int):
-        from transformers import BertConfig, BertForMaskedLM
+    It is BERT as ModernBERT has it (Warner et al. 2024, arXiv:2412.13663): rotary positions know how far two words lie
+    apart, which is what binds a number to its unit and a site to its verb.
+    """
+
+    def __init__(self, config: TextTraining, tokenizer):
+        from transformers import ModernBertConfig, ModernBertForMaskedLM
 
         super().__init__()
-        self.bert = BertForMaskedLM(
-            BertConfig(
-                vocab_size=vocabulary, hidden_size=config.width, num_hidden_layers=config.layers,
+        self.tokenizer = tokenizer
+        self.bert = ModernBertForMaskedLM(
+            ModernBertConfig(
+                vocab_size=len(tokenizer), hidden_size=config.width, num_hidden_layers=config.layers,
                 num_attention_heads=config.heads, intermediate_size=config.feedforward,
-                max_position_embeddings=config.positions, pad_token_id=pad_id,
-                hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+                max_position_embeddings=LONGEST, global_attn_every_n_layers=1,
+                pad_token_id=tokenizer.pad_token_id, cls_token_id=tokenizer.cls_token_id,
+                sep_token_id=tokenizer.sep_token_id, bos_token_id=None, eos_token_id=None,
             )
         )  # fmt: skip
         self.heads = FieldHeads(config.width)
 
-    def pooled(self, tokenizer, texts: list[str], generator: torch.Generator, chunks: int = 4) -> Tensor:
-        """Mean over each text's tokens, (texts, width); texts of like length run together.
-
-        Texts start at random positions: facts may stand anywhere.
-        """
+    def pooled(self, texts: list[str], chunks: int = 4) -> Tensor:
+        """Mean over each text's tokens, (texts, width); texts of like length run together."""
         order = torch.tensor([len(text) for text in texts]).argsort()
         parts = []
         for rows in order.chunk(chunks):
-            tokens = tokenizer([texts[i] for i in rows], padding=True, truncation=True, return_tensors="pt")
-            ids, mask = tokens["input_ids"], tokens["attention_mask"]
-            room = self.bert.config.max_position_embeddings - ids.shape[1]
-            start = torch.randint(room + 1, (len(ids), 1), generator=generator)
-            hidden = self.bert.bert(ids, mask, position_ids=start + torch.arange(ids.shape[1])).last_hidden_state
-            parts.append(mean_pool(hidden, mask))
+            tokens = self.tokenizer([texts[i] for i in rows], padding=True, truncation=True, return_tensors="pt")
+            hidden = self.bert.model(tokens["input_ids"], tokens["attention_mask"]).last_hidden_state
+            parts.append(mean_pool(hidden, tokens["attention_mask"]))
         return torch.cat(parts)[order.argsort()]
 
-    def masked_loss(self, tokenizer, texts: list[str], generator: torch.Generator) -> Tensor:
+    def masked_loss(self, texts: list[str], generator: torch.Generator) -> Tensor:
         """Cross-entropy of masked words."""
-        tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        tokens = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         real = tokens["attention_mask"].bool() & (tokens["input_ids"] >= len(SPECIAL))
-        vocabulary = self.bert.config.vocab_size
-        ids, labels = mask_tokens(tokens["input_ids"], real, tokenizer.mask_token_id, vocabulary, generator)
+        mask_id, vocabulary = self.tokenizer.mask_token_id, len(self.tokenizer)
+        ids, labels = mask_tokens(tokens["input_ids"], real, mask_id, vocabulary, generator)
         return self.bert(input_ids=ids, attention_mask=tokens["attention_mask"], labels=labels).loss
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int = 1200):
-    """A WordPiece tokenizer from scratch; digits stand alone, so that any number can be read.
+    """A WordPiece tokenizer from scratch; every number up to 299 is one token, longer ones are read in pieces.
 
     Returns
     -------
@@ -99,17 +100,19 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = 1200):
 
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=True)]
-    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits()])
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary, special_tokens=list(SPECIAL.values()), show_progress=False,
         initial_alphabet=[chr(c) for c in range(33, 127)],
     )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
+    words = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().get)
+    words += [*map(str, range(300)), *(f"##{c}" for c in "0123456789abcdefghijklmnopqrstuvwxyz")]
+    vocab = {word: i for i, word in enumerate(dict.fromkeys(words))}
+    tokenizer.model = models.WordPiece(vocab, unk_token="[UNK]")
     ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=256, **SPECIAL)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=LONGEST, **SPECIAL)
 
 
 def mask_tokens(tokens: Tensor, real: Tensor, mask_id: int, vocab: int, generator: torch.Generator):
@@ -161,34 +164,32 @@ def train_text_encoder(
     list of dict
         The log of `fit`.
     """
-    from transformers import AutoTokenizer, BertModel
+    from transformers import AutoTokenizer
 
     if not (runs / "tokenizer.json").is_file():
         generator = np.random.default_rng(seed)
-        train_tokenizer(_corpus(generator, 4000), config.vocabulary).save_pretrained(runs)
+        train_tokenizer(_corpus(generator, VOCABULARY_TEXTS), config.vocabulary).save_pretrained(runs)
     tokenizer = AutoTokenizer.from_pretrained(runs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = TextModel(config, len(tokenizer), tokenizer.pad_token_id)
+        model = TextModel(config, tokenizer)
 
     def step_loss(step: int, generator: torch.Generator):
         triples = draw_triples(config.triples, np.random.default_rng(generator.initial_seed()))
         texts = [*triples.anchors, *triples.paraphrases, *triples.edits]
         if step < config.masked_share * steps:
-            masked = model.masked_loss(tokenizer, texts, generator)
+            masked = model.masked_loss(texts, generator)
             return masked, {"masked": float(masked.detach()), "field": float("nan"), "contrast": float("nan")}
-        standard = model.heads.scale(model.pooled(tokenizer, texts, generator))
+        standard = model.heads.scale(model.pooled(texts))
         field = model.heads.loss(standard, [*triples.records, *triples.records, *triples.changed])
         contrast = contrast_loss(*standard.chunk(3), config.temperature)
         figures = {"masked": float("nan"), "field": float(field.detach()), "contrast": float(contrast.detach())}
         return field + config.contrast * contrast, figures
 
     log = fit(model, step_loss, steps, folder=runs, learning_rate=config.learning_rate, seed=seed)
-    encoder = BertModel(model.bert.config)  # what AutoModel loads: it has a pooler, which stays unused
-    encoder.load_state_dict(model.bert.bert.state_dict(), strict=False)
-    encoder.save_pretrained(out)
+    model.bert.model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    records = draw_records(1000, np.random.default_rng(seed + 1))
+    records = draw_records(STANDARD_TEXTS, np.random.default_rng(seed + 1))
     told = [str(narrative(record, i)) for i, record in enumerate(records)]
     TextEncoder(out).standardise(told).save_standardisation(out)
     for path in out.glob("*.safetensors"):
