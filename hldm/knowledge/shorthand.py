@@ -56,7 +56,7 @@ OUTCOMES = ("outcome {n}", "outcome: {n}", "{n} outcome", "clinical outcome {n}"
 HEIGHTS = ("{n} cm", "height {n} cm", "{n} cm tall", "height: {n} cm")
 WEIGHTS = ("{n} kg", "weight {n} kg", "weighs {n} kg", "weight: {n} kg")
 AT = ("recorded at {n}", "stethoscope at {n}", "auscultated at {n}", "recorded over {n}", "listening at {n}",
-      "stethoscope on {n}")  # fmt: skip
+      "stethoscope on {n}", "auscultation site: {n}", "auscultation site {n}")  # fmt: skip
 BEST = (
     "loudest at {n}",
     "best heard at {n}",
