@@ -180,8 +180,8 @@ def test_the_posterior_is_bayes_rule():
         age_group="Child", murmur="Present", most_audible_location="TV", outcome="Normal",
         systolic=SystolicMurmur("Early-systolic", "Decrescendo", "II/VI", "Low", "Musical"),
     )  # fmt: skip
-    defect = 4**-2.1 * 0.95 * 0.25 * 0.25 / 2 * 0.25 / 3 * 0.25 / 2 / 0.9 * 0.10 * 0.95 * 0.65 * 0.15
-    innocent = 2 * 2**-2.1 * 0.95 * 0.65 * 0.25 * 0.65 * 0.65 * 0.65 * 0.95 * 0.65 * 0.85  # twice: its peak age
+    defect = 4**-2.1 * 0.95 * 0.25 * 0.25 / 2 * 0.25 * 0.25 / 2 / 0.9 * 0.10 * 0.95 * 0.65 * 0.15
+    innocent = 2 * 2**-2.1 * 0.95 * 0.65 * 0.25 * 0.65 / 0.9 * 0.65 * 0.65 * 0.95 * 0.65 * 0.85  # twice: its peak age
     p = {s.condition: s.probability for s in differential(record)}
     assert p["innocent_still"] / p["vsd"] == pytest.approx(innocent / defect)
 
@@ -191,6 +191,14 @@ def test_no_condition_wins_by_saying_nothing():
     assert differential(VSD_LIKE)[0].condition == "vsd"
     p = {s.condition: s.probability for s in differential(VSD_LIKE)}
     assert max(p["aortic_regurgitation"], p["pulmonary_regurgitation"], p["mitral_stenosis"]) < 0.01
+
+
+def test_a_grade_above_three_counts_as_three_or_louder():
+    """CirCor's III/VI holds III and louder, and the tables speak on that scale."""
+    loud, louder = (
+        VSD_LIKE.replace(systolic=SystolicMurmur("Holosystolic", "Plateau", grade)) for grade in ("III/VI", "V/VI")
+    )
+    assert [s[:3] for s in differential(loud)] == [s[:3] for s in differential(louder)]
 
 
 def test_an_age_in_years_counts_like_its_class():
@@ -210,7 +218,7 @@ def test_the_prior_falls_as_births_with_the_defects_do():
 def test_real_murmurs_are_not_called_tricuspid_regurgitation_or_a_ductus_too_often(circor):
     records = [p.record for p in circor.patients if p.record.systolic]
     first = [differential(record)[0].condition for record in records]
-    assert first.count("tricuspid_regurgitation") < 0.15 * len(records)  # plain matching: 3 in 10
+    assert first.count("tricuspid_regurgitation") < 0.1 * len(records)  # plain matching: 3 in 10
     assert first.count("pda") < 0.05 * len(records)
     diastolic = {"aortic_regurgitation", "pulmonary_regurgitation", "mitral_stenosis"}
     assert sum(name in diastolic for name in first) < 0.02 * len(records)

@@ -33,6 +33,7 @@ from hldm.knowledge.graph import split_cell
 
 TYPICAL, ALTERNATIVE, OTHER = 0.65, 0.25, 0.10  # probability shared by the values of each rank
 RANK_EXPONENT = 2.1  # prior ~ rank ** -2.1: least squares on births per 1,000 with VSD, ASD, PDA, PS, TOF (source ZHAO)
+LOUDEST = 3  # CirCor's systolic grades stop at III/VI, which holds III or louder
 OFF_AGE, PEAK_AGE = 0.15, 2.0  # prior factors outside the usual ages and at the peak
 
 
@@ -78,9 +79,10 @@ def _systolic_facts(record: ClinicalRecord, row: dict) -> dict[str, float]:
             alternatives = split_cell(row[f"{name}_alt"])
             facts[f"{name} {value}"] = _spread(tuple(kind), split_cell(row[name]), alternatives, value)
     if murmur.grade:
-        steps = list(SystolicGrade)
-        usual = [str(step) for step in steps[int(row["grade_min"] or 1) - 1 : int(row["grade_max"] or 6)]]
-        facts[f"grade {murmur.grade}"] = _spread(tuple(steps), [row["circor_grade"]], usual, murmur.grade)
+        steps = list(SystolicGrade)[:LOUDEST]  # the tables' scale
+        heard = steps[min(list(SystolicGrade).index(murmur.grade), LOUDEST - 1)]
+        usual = steps[max(int(row["grade_min"]), 1) - 1 : int(row["grade_max"])]
+        facts[f"grade {murmur.grade}"] = _spread(tuple(steps), [row["circor_grade"]], usual, heard)
     return facts
 
 
