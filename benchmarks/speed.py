@@ -1,7 +1,7 @@
 """Seconds and ratios on this machine: ``python benchmarks/speed.py``.
 
-The front end is compared with librosa on the same clips, Griffin-Lim with librosa's mel inversion, and synthesis with
-real time. Medians over repeated runs after one that is not counted.
+The front end is compared with librosa on the same clips, Griffin-Lim with librosa's mel inversion, the vocoder with
+Griffin-Lim, and vocoder and synthesis with real time. Medians over repeated runs after one that is not counted.
 """
 
 from __future__ import annotations
@@ -44,18 +44,30 @@ def main() -> None:
     def librosa_log_mel():
         return librosa.power_to_db(librosa.feature.melspectrogram(y=batch.numpy(), n_mels=audio.n_mels, **settings))
 
+    def griffin_lim():
+        return mel.griffin_lim(log_mel[0])
+
     def librosa_inverse():
         return librosa.feature.inverse.mel_to_audio(10 ** (log_mel[0].numpy() / 10), n_iter=32, **settings)
 
     synth = Synthesizer.from_pretrained()
+    vocoder = synth.vocoder
     length = audio.clip_seconds
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, median of {REPEATS} runs")
     for name, ours, theirs in (
         ("log-mel of 16 clips, against librosa", lambda: mel(batch), librosa_log_mel),
-        ("log-mel to waveform, 1 clip, against librosa", lambda: mel.griffin_lim(log_mel[0]), librosa_inverse),
+        ("log-mel to waveform, 1 clip, against librosa", griffin_lim, librosa_inverse),
+        (
+            "vocoder, 1 clip, against Griffin-Lim",
+            lambda: vocoder.vocode(log_mel[0]),
+            lambda: mel.griffin_lim(log_mel[0]),
+        ),
     ):
         a, b = seconds(ours), seconds(theirs)
         print(f"{name}: {a:.4f} s, {b:.4f} s, {b / a:.1f} times as fast")
+    for name, clips in (("1 clip", log_mel[:1]), ("16 clips", log_mel)):
+        took = seconds(lambda clips=clips: vocoder.vocode(clips))
+        print(f"vocoder, {name}: {took:.4f} s, {len(clips) * length / took:.0f} times real time")
     for name, count in (("prompt to waveform, one sound", 1), ("prompt to waveform, batch of 16", 16)):
         took = seconds(lambda count=count: synth.batch([PROMPT] * count))
         print(f"{name} of {length:g} s: {took:.2f} s, {count * length / took:.1f} times real time")

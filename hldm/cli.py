@@ -82,6 +82,13 @@ def _train(options) -> None:
         training = JudgeTraining(epochs=options.epochs or JudgeTraining.epochs, seed=options.seed)
         print(make_judge(options.runs, training=training))
         return
+    if options.stage == "vocoder":
+        from hldm.evaluation.resynthesis import make_vocoder
+        from hldm.training.stages import chosen_profile
+
+        table = make_vocoder(options.runs, profile=chosen_profile(options.profile, options.epochs), seed=options.seed)
+        print(table.pivot(index="measure", columns="method", values="value").to_string(float_format="%.3g"))
+        return
     from hldm.training import train
 
     log = train(options.stage, profile=options.profile, epochs=options.epochs, runs=options.runs, seed=options.seed)
@@ -199,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("corpus", type=Path, nargs="?", help="default: $HLDM_CIRCOR")
 
     sub = command("train", _train, "train a stage; an interrupted run resumes")
-    sub.add_argument("stage", choices=(*STAGES, "judge"))
+    sub.add_argument("stage", choices=(*STAGES, "judge", "vocoder"))
     _add_profile(sub)
     sub.add_argument("--epochs", type=_count, help="instead of the profile's")
     sub.add_argument(

@@ -21,7 +21,7 @@ from hldm.data.simulator.beats import draw_beats
 from hldm.data.simulator.population import complete_record
 from hldm.data.wav import write_wav
 from hldm.knowledge import read_prompt
-from hldm.models import GaussianDiffusion, MultiScaleVAE, StructuredUNet, split_subspaces
+from hldm.models import GaussianDiffusion, MultiScaleVAE, StructuredUNet, Vocoder, split_subspaces
 
 #: Which subspaces an edited field may move; a field that is not named moves all of them.
 MOVES = {
@@ -109,6 +109,8 @@ class Synthesizer:
     vae, unet, condition
         Trained modules; `from_pretrained` loads the shipped ones.
     audio : AudioConfig
+    vocoder : Vocoder, optional
+        Default: Griffin-Lim, the baseline.
 
     Examples
     --------
@@ -126,18 +128,35 @@ class Synthesizer:
         unet: StructuredUNet,
         condition: ConditionEncoder,
         audio: AudioConfig = AudioConfig(),
+        vocoder: Vocoder | None = None,
     ):
-        self.vae, self.unet, self.condition, self.audio = vae, unet, condition, audio
+        self.vae, self.unet, self.condition, self.vocoder, self.audio = vae, unet, condition, vocoder, audio
         self.mel = LogMel(audio)
         self.process = GaussianDiffusion(unet.config.diffusion)
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | os.PathLike | None = None, device: str | torch.device = "cpu"
+        cls,
+        folder: str | os.PathLike | None = None,
+        device: str | torch.device = "cpu",
+        *,
+        vocoder: str = "learned",
     ) -> Synthesizer:
-        """The model of a weights folder; default: `HLDM_WEIGHTS`, or the shipped one. Needs no network."""
+        """The model of a weights folder; default: `HLDM_WEIGHTS`, or the shipped one. Needs no network.
+
+        Parameters
+        ----------
+        folder : path, optional
+        device : str or torch.device
+            Of the networks that make the log-mel; it becomes a sound on the CPU.
+        vocoder : {"learned", "griffin_lim"}
+            What makes a sound of the log-mel.
+        """
+        if vocoder not in ("learned", "griffin_lim"):
+            raise ValueError(f"vocoder is {vocoder!r}, expected 'learned' or 'griffin_lim'")
         parts = (MultiScaleVAE, StructuredUNet, ConditionEncoder)
-        return cls(*(part.from_pretrained(folder).to(device) for part in parts))
+        learned = Vocoder.from_pretrained(folder) if vocoder == "learned" else None
+        return cls(*(part.from_pretrained(folder).to(device) for part in parts), vocoder=learned)
 
     @property
     def device(self) -> torch.device:
@@ -267,9 +286,15 @@ class Synthesizer:
         sounds = []
         for i, seed in enumerate(seeds):
             # One by one, so that a sound does not depend on its neighbours in the batch.
-            waveform = self.mel.griffin_lim(log_mels[i], seed=seed % 2**32)[:samples].numpy()
+            waveform = self._to_waveform(log_mels[i], seed)[:samples].numpy()
             latent = {name: part[0] for name, part in split_subspaces(z[i : i + 1]).items()}
             worth = dict(zip(SUBSPACES, weights[i].tolist(), strict=True))
             onsets, rate = grids[i].onsets, self.audio.sampling_rate
             sounds.append(HeartSound(waveform, rate, records[i], asked[i], log_mels[i], latent, onsets, worth, seed))
         return sounds
+
+    def _to_waveform(self, log_mel: Tensor, seed: int) -> Tensor:
+        """``(mels, frames)`` to ``(frames * hop_length,)``."""
+        if self.vocoder is None:
+            return self.mel.griffin_lim(log_mel, seed=seed % 2**32)
+        return self.vocoder.vocode(log_mel, seed)

@@ -13,8 +13,13 @@ import soundfile
 import yaml
 
 from hldm.book import ChapterError, broken_links, build, check_site, execute, find_browser, vendor
-from hldm.book.check import DESKTOP
+from hldm.book.check import DESKTOP, PHONE
+from hldm.book.check import _browser as browser
+from hldm.book.check import _look as look
+from hldm.book.check import _serve as served
 from hldm.book.site import ROOT, render
+from hldm.knowledge import knowledge_graph
+from hldm.show import explore
 
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 needs_browser = pytest.mark.skipif(find_browser() is None, reason="no chromium with chromedriver on this machine")
@@ -165,6 +170,52 @@ def test_an_archive_that_is_not_the_pinned_one_is_refused(tmp_path, monkeypatch)
 def test_every_page_works_in_a_browser_with_the_network_cut(output):
     problems = check_site(output / "html", executed=output / "book")
     assert not problems, "\n".join(map(str, problems))
+
+
+GRAPH = {
+    "in the picture": """document.querySelector(".hldm-graph g[data-node]:has(> text)").dispatchEvent(
+        new MouseEvent("click", {bubbles: true}));""",
+    "in the menu": """const menu = document.querySelector(".hldm-graph select");
+        menu.selectedIndex = 0; menu.dispatchEvent(new Event("change"));""",
+}
+
+
+@needs_browser
+@pytest.mark.parametrize("view", [DESKTOP, PHONE], ids=str)
+@pytest.mark.parametrize("how", GRAPH)
+def test_a_click_in_the_graph_shows_a_neighbourhood_with_its_facts_and_their_sources(tmp_path, how, view):
+    figure = explore(knowledge_graph(), start="vsd", title="The graph", alt="Two rings of dots.")
+    head = '<!doctype html><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+    (tmp_path / "graph.html").write_text(head + figure.data)
+    read = """const text = (selector) => document.querySelector(selector).textContent;
+        const lit = document.querySelectorAll(".hldm-graph g.hldm-on");
+        return [text(".hldm-facts"), lit.length, document.querySelectorAll(".hldm-names text").length];"""
+    with served(tmp_path) as address, browser() as driver:
+        look(driver, view)
+        driver.get(f"{address}/graph.html")
+        before, _, _ = driver.execute_script(read)
+        driver.execute_script(GRAPH[how])
+        after, lit, names = driver.execute_script(read)
+        assert not [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+    graph = knowledge_graph()
+    assert "Ventricular septal defect (condition)" in before
+    assert "30288003 (verified)" in before
+    assert "Normal heart sounds without murmur (condition)" in after
+    assert lit == 1 + len(set(graph.predecessors("normal")) | set(graph.successors("normal")))
+    assert f"{graph.degree('normal')} facts" in after
+    assert "outcome: Normal" in after
+    assert "general knowledge" in after
+    assert (names > 5) == (view == DESKTOP)  # a phone has them in the list only
+
+
+@needs_browser
+def test_a_reader_of_chapter_2_goes_from_neighbour_to_neighbour(output):
+    read = "return document.querySelector('.hldm-facts > p b').textContent"
+    with served(output / "html") as address, browser() as driver:
+        driver.get(f"{address}/book/02_text.html")
+        first = driver.execute_script(read)
+        driver.execute_script("document.querySelector('.hldm-facts td button').click()")
+        assert driver.execute_script(read) != first
 
 
 # The check of the site finds what it is there to find

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hldm import Synthesizer
 from hldm.config import SUBSPACES
 from hldm.data import ClinicalRecord, DataError, Location
+from hldm.evaluation.physiology import s1_s2_envelope_correlation
 
 PROMPT = "An 8-year-old female with a grade II/VI systolic murmur"
 
@@ -99,6 +100,16 @@ def test_a_batch_is_told_at_once_each_record_in_its_own_wording(synth, monkeypat
         alone = features([sound.record], seed)
         for name in alone:
             torch.testing.assert_close(told[0][name][i], alone[name][0], atol=1e-4, rtol=1e-4)
+
+
+def test_griffin_lim_stays_as_the_baseline(synth, base):
+    """The same log-mel, another phase; the same heart."""
+    plain = Synthesizer.from_pretrained(vocoder="griffin_lim")(PROMPT, seed=0)
+    torch.testing.assert_close(plain.log_mel, base.log_mel)
+    assert not np.array_equal(plain.waveform, base.waveform)
+    assert s1_s2_envelope_correlation(plain.waveform, base.waveform, 4000) > 0.95
+    with pytest.raises(ValueError, match="'wavenet', expected 'learned' or 'griffin_lim'"):
+        Synthesizer.from_pretrained(vocoder="wavenet")
 
 
 def test_the_beat_grid_has_the_heart_rate_asked_for(synth):

@@ -54,12 +54,15 @@ class LogMel(nn.Module):
         Multiplicative updates of Lee and Seung (2001) for the Euclidean distance on power spectra.
         """
         target = 10 ** (log_mel / 10)
-        back = self.filters.T
-        gram = back @ self.filters
+        heard = self.filters.any(0)  # the bins that a filter covers; the others stay at 0
+        back = self.filters[:, heard].T
+        gram = back @ back.T
         power = back @ target
         for _ in range(iterations):
             power = power * (back @ target) / (gram @ power + 1e-12)
-        return power.clamp_min(0).sqrt()
+        magnitude = power.new_zeros(*power.shape[:-2], len(heard), power.shape[-1])
+        magnitude[..., heard, :] = power.clamp_min(0).sqrt()
+        return magnitude
 
     def griffin_lim(self, log_mel: Tensor, iterations: int = 32, seed: int = 0) -> Tensor:
         """A waveform with about this log-mel, ``(..., mels, frames) -> (..., frames * hop_length)``, float32.

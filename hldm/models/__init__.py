@@ -1,4 +1,4 @@
-"""The networks: multi-scale VAE, Medical Attention, structured U-Net, and the diffusion process around them."""
+"""The networks: multi-scale VAE, Medical Attention, structured U-Net, the diffusion process around them, vocoder."""
 
 import lazy_loader
 
@@ -10,5 +10,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "subspaces": ["cycle_position", "split_subspaces", "swap"],
         "unet": ["StructuredUNet"],
         "vae": ["MultiScaleVAE"],
+        "vocoder": ["Vocoder"],
     },
 )

@@ -42,12 +42,16 @@ def train(
     """
     if stage not in STAGES:
         raise ValueError(f"stage is {stage!r}, expected one of {', '.join(STAGES)}")
-    profile = PROFILES[profile] if isinstance(profile, str) else profile
-    if epochs is not None:
-        profile = dataclasses.replace(profile, epochs=(epochs,) * len(profile.epochs))
+    profile = chosen_profile(profile, epochs)
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return _STAGES[stage](profile, Path(runs), device, seed)
+
+
+def chosen_profile(profile: str | Profile, epochs: int | None = None) -> Profile:
+    """A profile by its name, with so many epochs in every stage where `epochs` says so."""
+    profile = PROFILES[profile] if isinstance(profile, str) else profile
+    return profile if epochs is None else dataclasses.replace(profile, epochs=(epochs,) * len(profile.epochs))
 
 
 def run_folder(profile: Profile) -> Path:

@@ -1,0 +1,218 @@
+"""Train the vocoder: crops of recordings become log-mels and must come back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hldm.config import AudioConfig, Profile
+from hldm.data.clips import normalise
+from hldm.data.mel import LogMel
+from hldm.data.records import Recording
+from hldm.data.simulator import draw_patient, simulate
+from hldm.models.vocoder import Vocoder, VocoderConfig
+from hldm.training.corpus import open_corpus
+from hldm.training.loop import fit
+from hldm.weights import save_weights
+
+
+@dataclass(frozen=True)
+class VocoderTraining:
+    """How a vocoder is trained."""
+
+    batch_size: int = 8
+    frames: int = 96  # of a crop: 1.5 s
+    margin: int = 4  # frames on either side that give the mel its context and are not heard
+    simulated: int = 200  # recordings beside those of the corpus, of persons who are in none
+    # Half the rounds of Griffin-Lim that the vocoder is used with: cheaper, and what it learns holds after more.
+    settling: int = 16
+    learning_rate: float = 2e-3
+    gain_db: float = 6.0
+    # A VAE decodes log-mels that are smoother than real ones and not quite right: so are those of half of the crops.
+    rough_share: float = 0.5
+    rough_db: float = 2.0
+
+
+class SpectralDistance(nn.Module):
+    """Multi-resolution STFT distance: spectral convergence and L1 of log-magnitudes (Yamamoto et al. 2020).
+
+    Parameters
+    ----------
+    audio : AudioConfig
+    band : (float, float), optional
+        Hz; default: that of the mel.
+    windows : tuple of int
+        Samples, each moved by a quarter. The default is 16 to 256 ms: clicks count in the short ones, pitch in the
+        long ones.
+    """
+
+    def __init__(
+        self,
+        audio: AudioConfig = AudioConfig(),
+        band: tuple[float, float] | None = None,
+        windows: tuple[int, ...] = (64, 128, 256, 512, 1024),
+    ):
+        super().__init__()
+        self.audio, self.band, self.windows = audio, band or (audio.fmin, audio.fmax), windows
+
+    def magnitude(self, waveform: Tensor, size: int) -> Tensor:
+        """``(batch, samples)`` to ``(batch, bins in the band, frames)``; a full-scale sine reads 1."""
+        window = torch.hann_window(size, device=waveform.device)
+        low, high = (round(f * size / self.audio.sampling_rate) for f in self.band)
+        spectrum = torch.stft(waveform, size, size // 4, window=window, return_complex=True)[:, max(1, low) : high]
+        return (spectrum.real.square() + spectrum.imag.square() + 1e-12).sqrt() * (2 / window.sum())
+
+    def forward(self, estimate: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Two waveforms ``(batch, samples)`` to convergence and log distance in nepers, each ``(batch,)``."""
+        floor = 10 ** (self.audio.floor_db / 20)
+        convergence, distance = [], []
+        for size in self.windows:
+            y, x = self.magnitude(estimate, size), self.magnitude(reference, size)
+            convergence.append((y - x).norm(dim=(1, 2)) / x.norm(dim=(1, 2)).clamp_min(1e-6))
+            distance.append((y.clamp_min(floor).log() - x.clamp_min(floor).log()).abs().mean((1, 2)))
+        return torch.stack(convergence).mean(0), torch.stack(distance).mean(0)
+
+
+class VocoderLoss(nn.Module):
+    """What a sound and its original may differ in: spectra, log-mel, the envelope of S1 and S2, the level above it."""
+
+    def __init__(self, audio: AudioConfig = AudioConfig()):
+        super().__init__()
+        self.mel = LogMel(audio)
+        self.inside = SpectralDistance(audio)
+        # Above fmax only the level can be known, so one window is enough.
+        self.above = SpectralDistance(audio, (audio.fmax, audio.sampling_rate / 2), windows=(audio.n_fft,))
+        # 32 ms windows, 4 ms apart, follow S1 and S2.
+        self.sounds = SpectralDistance(audio, (20.0, 110.0), windows=(audio.sampling_rate // 32,))
+
+    def forward(self, estimate: Tensor, reference: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Loss and its parts, of two waveforms ``(batch, samples)``."""
+        convergence, distance = self.inside(estimate, reference)
+        size = self.sounds.windows[0]
+        envelopes = [
+            self.sounds.magnitude(x, size).square().sum(1).clamp_min(1e-8).log() / 2 for x in (estimate, reference)
+        ]
+        parts = {
+            "convergence": convergence.mean(),
+            "distance": distance.mean(),
+            "envelope": (envelopes[0] - envelopes[1]).abs().mean(),
+            "mel_db": (self.mel(estimate) - self.mel(reference)).abs().mean(),
+            "above": self.above(estimate, reference)[1].mean(),
+        }
+        weights = {"mel_db": 0.1, "above": 0.2}  # decibels count as much as nepers; what is guessed counts little
+        loss = sum(weights.get(name, 1.0) * value for name, value in parts.items())
+        return loss, {name: float(value.detach()) for name, value in parts.items()}
+
+
+class Crops:
+    """Random crops of the annotated part of recordings, at the level of the training clips.
+
+    Raises
+    ------
+    ValueError
+        Where no recording is long enough.
+    """
+
+    def __init__(self, recordings: Iterable[Recording], samples: int, audio: AudioConfig = AudioConfig()):
+        self.samples, self.waveforms = samples, []
+        for recording in recordings:
+            recording = recording.resample(audio.sampling_rate)
+            beats = recording.cycles
+            if not len(beats):
+                continue
+            first, last = (round(t * audio.sampling_rate) for t in (beats[0, 0], beats[-1, 4]))
+            if last - first >= samples:
+                self.waveforms.append(torch.from_numpy(normalise(recording.waveform[first:last])))
+        if not self.waveforms:
+            raise ValueError(f"no crop: no recording has {samples / audio.sampling_rate:g} s of annotated beats")
+
+    def __len__(self) -> int:
+        """Crops that lie end to end."""
+        return sum(len(waveform) // self.samples for waveform in self.waveforms)
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """``(count, samples)``, every recording as likely as any other."""
+        chosen = torch.randint(len(self.waveforms), (count,), generator=generator).tolist()
+        places = torch.rand(count, generator=generator).tolist()
+        pairs = [(self.waveforms[index], place) for index, place in zip(chosen, places, strict=True)]
+        starts = [int(place * (len(waveform) - self.samples + 1)) for waveform, place in pairs]
+        return torch.stack([w[start : start + self.samples] for (w, _), start in zip(pairs, starts, strict=True)])
+
+
+def roughen(log_mel: Tensor, most_db: float, generator: torch.Generator) -> Tensor:
+    """Log-mels ``(batch, mels, frames)`` as a decoder might give them: smoothed, and up to `most_db` wrong."""
+    smooth, wrong = torch.rand(2, len(log_mel), 1, 1, generator=generator)
+    blurred = F.avg_pool2d(log_mel, 3, stride=1, padding=1, count_include_pad=False)
+    noise = torch.randn(log_mel.shape, generator=generator)
+    return log_mel + smooth * (blurred - log_mel) + most_db * wrong * noise
+
+
+def draw_pairs(
+    crops: Crops, mel: LogMel, training: VocoderTraining, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Log-mels ``(batch, mels, frames)``, half of them roughened, and the waveforms that they are of."""
+    gain = training.gain_db * (2 * torch.rand(training.batch_size, 1, generator=generator) - 1)
+    waveform = crops.draw(training.batch_size, generator) * 10 ** (gain / 20)
+    edge = training.margin * mel.config.hop_length
+    log_mel = mel(waveform)[..., training.margin : -training.margin]
+    rough = round(training.rough_share * training.batch_size)
+    log_mel = torch.cat([roughen(log_mel[:rough], training.rough_db, generator), log_mel[rough:]])
+    return log_mel, waveform[:, edge:-edge]
+
+
+def simulated_recordings(count: int, seed: int) -> Iterable[Recording]:
+    """Recordings of persons who are in no corpus, ten seconds each."""
+    return (
+        simulate(draw_patient(number), seed=number).recording for number in range(seed + 10**6, seed + 10**6 + count)
+    )
+
+
+def train_vocoder(
+    profile: Profile,
+    folder: str | os.PathLike,
+    *,
+    config: VocoderConfig = VocoderConfig(),  # noqa: B008 (frozen)
+    training: VocoderTraining = VocoderTraining(),
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+) -> tuple[Vocoder, list[dict[str, float]]]:
+    """Train on the corpus in use and on simulated recordings, then write ``vocoder.safetensors`` into `folder`.
+
+    An epoch of the profile, its first figure, is as many crops as the recordings hold.
+
+    Returns
+    -------
+    model : Vocoder
+        In evaluation mode.
+    log : list of dict
+        Training figures.
+    """
+    with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
+        torch.manual_seed(seed)
+        vocoder = Vocoder(config).to(device)
+    mel, loss = LogMel(vocoder.audio), VocoderLoss(vocoder.audio).to(device)
+    samples = (training.frames + 2 * training.margin) * vocoder.audio.hop_length
+    real = open_corpus("train", profile.max_patients)
+    crops = Crops(chain(real, simulated_recordings(training.simulated, seed)), samples, vocoder.audio)
+
+    def step_loss(step: int, generator: torch.Generator):
+        log_mel, waveform = draw_pairs(crops, mel, training, generator)
+        noise = torch.randn(waveform.shape, generator=generator)
+        made = vocoder(log_mel.to(device), noise.to(device), training.settling)
+        return loss(made, waveform.to(device))
+
+    steps = profile.epochs[0] * -(-len(crops) // training.batch_size)
+    steps = steps if profile.max_steps is None else min(steps, profile.max_steps)
+    log = fit(
+        vocoder, step_loss, steps, folder=Path(folder) / "vocoder", learning_rate=training.learning_rate, seed=seed
+    )
+    vocoder.eval().cpu()
+    save_weights(Path(folder) / "vocoder.safetensors", vocoder.state_dict(), config)
+    return vocoder, log
