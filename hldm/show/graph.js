@@ -18,7 +18,7 @@
     element.textContent = text;
     return names.appendChild(element);
   };
-  const short = (text) => (text.length > 27 ? `${text.slice(0, 26)}…` : text);
+  const short = (text) => (text.length > 24 ? `${text.slice(0, 23)}…` : text);
 
   // Names left and right of the rings, each at the height of its node or as near as the others leave room.
   const write = (wanted, side) => {
@@ -54,7 +54,7 @@
 
   const describe = () => {
     const node = nodes[chosen];
-    const ours = facts.filter((about) => about.from === chosen || about.to === chosen);
+    const ours = [...facts.filter((about) => about.from === chosen), ...facts.filter((about) => about.to === chosen)];
     const keys = [...new Set(ours.flatMap((about) => about.source.split(";").map((key) => key.trim())))];
     const head = html("p", html("b", node.name));
     head.append(` (${node.kind}): ${ours.length} facts. ${node.about} ${node.codes ? `Codes: ${node.codes}.` : ""}`);
