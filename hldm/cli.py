@@ -1,4 +1,4 @@
-"""The command line: ``hldm download / simulate / check / train / generate / evaluate / book``.
+"""The command line: ``hldm download / simulate / check / graph / train / generate / evaluate / book``.
 
 Each command imports what it needs when it runs, so that ``hldm --help`` answers at once.
 """
@@ -72,6 +72,17 @@ def _check(options) -> int:
     report = CircorCorpus(_corpus(options)).check()
     print(report)
     return 1 if report.problems else 0
+
+
+def _graph(options) -> None:
+    from hldm.knowledge import counts, export
+
+    writers = {".graphml": export.to_graphml, ".ttl": export.to_turtle}
+    write = writers.get(options.file.suffix.lower())
+    if write is None:
+        raise DataError("a name that ends in .graphml or .ttl", field="FILE", value=str(options.file))
+    path, size = write(options.file), counts()
+    print(f"{size['nodes']} nodes, {size['edges']} edges: {path}")
 
 
 def _train(options) -> None:
@@ -204,6 +215,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("check", _check, "read a corpus in CirCor's format and list every problem")
     sub.add_argument("corpus", type=Path, nargs="?", help="default: $HLDM_CIRCOR")
+
+    sub = command("graph", _graph, "write the knowledge graph for other programs")
+    sub.add_argument("file", type=Path, metavar="FILE", help="NAME.graphml (graph tools) or NAME.ttl (RDF)")
 
     sub = command("train", _train, "train a stage; an interrupted run resumes")
     sub.add_argument("stage", choices=(*STAGES, "judge", "vocoder"))

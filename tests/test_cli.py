@@ -13,6 +13,7 @@ import pytest
 import hldm
 from hldm import cli
 from hldm.config import weights_folder
+from hldm.knowledge import counts
 
 
 def imported(code: str) -> tuple[float, set[str]]:
@@ -37,8 +38,20 @@ def test_starts_at_once(code, limit):
     assert not modules & {"numpy", "pandas", "torch", "scipy", "librosa", "transformers", "pooch"}
 
 
+@pytest.mark.parametrize("name", ["heart.graphml", "heart.ttl"])
+def test_the_graph_is_written(tmp_path, capsys, name):
+    assert cli.main(["graph", str(tmp_path / name)]) == 0
+    assert f"{counts()['edges']} edges" in capsys.readouterr().out
+    assert "Ventricular septal defect" in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_a_graph_in_another_format_is_refused_by_name(tmp_path, capsys):
+    assert cli.main(["graph", str(tmp_path / "heart.docx")]) == 2
+    assert "heart.docx" in capsys.readouterr().err
+
+
 def test_every_command_has_help(capsys):
-    for name in ("download", "simulate", "check", "train", "generate", "evaluate", "book"):
+    for name in ("download", "simulate", "check", "graph", "train", "generate", "evaluate", "book"):
         with pytest.raises(SystemExit) as ended:
             cli.main([name, "--help"])
         assert ended.value.code == 0
