@@ -246,7 +246,8 @@ def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) 
         path, what="Vocoder: log-mel to waveform; a short Griffin-Lim, corrected by a convolutional network.",
         corpus=corpus_name(), scores=scores, scored_on=f"{len(clips)} clips of the {scored_on}",
         training={
-            "command": "hldm train vocoder", "weights": sum(p.numel() for p in vocoder.parameters()),
+            "command": f"hldm train vocoder --profile {profile.name} --epochs {profile.epochs[0]}",
+            "weights": sum(p.numel() for p in vocoder.parameters()),
             "updates": log[-1]["step"], "batch": training.batch_size,
             "seconds of a crop": training.frames / vocoder.audio.frame_rate,
             "simulated recordings beside the corpus": training.simulated, "learning rate": training.learning_rate,
