@@ -201,5 +201,8 @@ def _implied(condition: str) -> dict[str, Any]:
         values = {n: row[f"dia_{n}"] or None for n in ("timing", "shape", "pitch", "quality")}
         found["diastolic"] = DiastolicMurmur(**values, grade=f"{ROMAN[int(row['dia_grade_of_IV']) - 1]}/IV")
     best = row["max_location"]
-    found |= {"most_audible_location": best, "murmur_locations": tuple({best, *split_cell(row["radiation_locations"])})}
+    found |= {
+        "most_audible_location": best,
+        "murmur_locations": tuple(sorted({best, *split_cell(row["radiation_locations"])})),
+    }
     return {"murmur": Murmur.PRESENT} | found

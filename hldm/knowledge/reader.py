@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.facts import MURMURS, Fact, record_of
 from hldm.knowledge.spelling import respell
-from hldm.knowledge.vocabulary import ADVICE, DOUBTED, FILLER, NEGATED, lexicon, rules, standing
+from hldm.knowledge.vocabulary import ADVICE, DOUBTED, FILLER, NEGATED, RELATIVE, RULED_OUT, lexicon, rules, standing
 
 #: Facts that a word before them can deny ("not harsh", "no VSD") or put in doubt ("possible VSD").
 DENIABLE = ("conditions", "finding", "shape", "pitch", "quality", "place", "murmur_locations", "phase")
@@ -25,7 +25,7 @@ class Reading(NamedTuple):
         None in every field that the text leaves open or contradicts.
     understood : tuple of Fact
         What the text says, in order of appearance. Fields outside the record (``finding``, ``advice``, ``negated``,
-        ``doubted``) were recognised but change nothing in it.
+        ``doubted``, and ``relative`` for what somebody else has) were recognised but change nothing in it.
     unknown : tuple of str
         Words that mean nothing here.
     problems : tuple of str
@@ -50,7 +50,9 @@ def _consume(sentence: str) -> tuple[tuple[Fact, ...], str]:
             start, end = match.span()
             fact = Fact(rule.field, rule.value(match) if callable(rule.value) else rule.value, match.group(), start)
             if rule.field in DENIABLE or rule.field.endswith(".timing"):
-                for field, before in {"negated": NEGATED, "doubted": DOUBTED}.items():
+                if ruled_out := RULED_OUT.match(rest, end):
+                    fact, end = fact._replace(field="negated"), ruled_out.end()
+                for field, before in {"relative": RELATIVE, "negated": NEGATED, "doubted": DOUBTED}.items():
                     if denied := before.search(rest[:start]):
                         # "not a diastolic but a systolic murmur" silences the one
                         field = "silent" if (rule.field, field) == ("phase", "negated") else field

@@ -210,12 +210,22 @@ ADVICE = re.compile(
 )
 #: Before a diagnosis, a finding or an attribute: it is not stated as a fact.
 NEGATED = re.compile(
-    r"\b(?:no(?: longer)?|not|without|non|never|excluded?|instead of|rather than)"
+    r"\b(?:no(?: longer)?|not|without|non|never|neither|nor|excluded?|instead of|rather than)"
     r"(?: an?| any| the| evidence of)?[\s-]*$",
     re.I,
 )
 DOUBTED = re.compile(
     r"(?:\?|\b(?:suspected|suspicion of|possible|probable|likely|rule out|r/o|consider|query|vs\.?))\s*$", re.I
+)
+#: After it: looked for and not there.
+RULED_OUT = re.compile(
+    r"\s*(?:(?:was|is|were|has been|have been)\s+)?(?:ruled out|excluded|not (?:found|confirmed|seen))\b", re.I
+)
+#: Before it: said of somebody else.
+RELATIVE = re.compile(
+    r"\b(?:(?:no )?family history(?: of)?|(?:(?:his|her|the|a) )?(?:mother|father|parent|sister|brother|sibling|twin)s?"
+    r"(?: with| has| had| have|:)?)(?: an?| the)?\s*$",
+    re.I,
 )
 #: Words without a meaning of their own here.
 FILLER = frozenset(
