@@ -120,7 +120,7 @@ class ConditionConfig:
     label: bool = False  # whether a murmur is heard at the stethoscope, as one of three classes
     scalars: bool = True  # heart rate, age, height, weight, sex
     text_encoder: str | None = None  # None: the shipped compact BERT; else a folder or a hub name
-    text_width: int = 128
+    text_width: int = 160
     graph_width: int = 64
     text_tokens: int = 4  # several distinct tokens: one repeated token gives every query the same answer
     graph_tokens: int = 2

@@ -26,7 +26,7 @@ CORPUS = "random records of hldm.knowledge.random_record"
 
 
 def train_encoders(
-    profile: Profile | str = "gpu", out: str | Path | None = None, seed: int = 0, probe_records: int = 2000
+    profile: Profile | str = "gpu", out: str | Path | None = None, seed: int = 0, probe_records: int = 1500
 ) -> dict:
     """Train both encoders and write them with their measurements; what is there already is kept, the rest resumed.
 
@@ -67,7 +67,7 @@ def train_encoders(
     return report
 
 
-def measure_encoders(folder: Path, *, records: int = 2000, seed: int = 1) -> dict:
+def measure_encoders(folder: Path, *, records: int = 1500, seed: int = 1) -> dict:
     """What the encoders in a weights folder keep of records never trained on, and their speed.
 
     Returns
@@ -149,8 +149,8 @@ def _write_cards(out: Path, report: dict) -> None:
     card = write_card(
         out / "text_encoder" / "model.safetensors",
         what=f"Compact clinical BERT (f_BERT of Eq. 1): {text.layers} layers, {text.width} wide, WordPiece vocabulary "
-        "of its own with single digits; `hldm.conditioning.TextEncoder` averages its last layer over the tokens. It "
-        "knows the wordings of `hldm.knowledge.narration` and `hldm.knowledge.shorthand`, not English at large.",
+        "of its own, in which a number is one token; `hldm.conditioning.TextEncoder` averages its last layer over the "
+        "tokens. It knows the wordings of `hldm.knowledge.narration` and `hldm.knowledge.shorthand`, not English.",
         corpus=CORPUS, scored_on=scored_on,
         training=training | {"steps": report["steps"]["text"], "texts a step": 3 * text.triples},
         scores=scores | {"narratives per second": report["text_per_second"]},

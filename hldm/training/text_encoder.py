@@ -39,7 +39,7 @@ class TextTraining:
     feedforward: int = 256
     vocabulary: int = 1200  # word pieces, before numbers are added
     triples: int = 24  # a batch: three texts each
-    steps: int = 2600
+    steps: int = 3200
     masked_share: float = 0.06  # of the steps, at the start
     learning_rate: float = 2e-3
     contrast: float = 0.2  # weight of the paraphrase contrast
@@ -187,6 +187,8 @@ def train_text_encoder(
         return field + config.contrast * contrast, figures
 
     log = fit(model, step_loss, steps, folder=runs, learning_rate=config.learning_rate, seed=seed)
+    for path in out.glob("*.sha256"):
+        path.unlink()  # of what is about to be replaced
     model.bert.model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     records = draw_records(STANDARD_TEXTS, np.random.default_rng(seed + 1))
