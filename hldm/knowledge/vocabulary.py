@@ -232,9 +232,9 @@ FILLER = frozenset(
     """
     a about add after all also am an and any are area areas as at be because been being between both but by can could
     do does doing during each else for from further get gets give gives had has have having here how i if in into is it
-    described its just let like me more most my now of on one only or other our over please same seem seems shall should show
+    its just let like me more most my now of on one only or other our over please same seem seems shall should show
     shown shows so some such than that the their them then there these they this those to try up us very want was we
-    were what when where which while whose who will with would you your
+    were what when where which while whose who will with would you your described
 
     age aged gender group height kg cm beats bpm minute per pulse rate sex tall weighs weight years old young little
     patient patient's person subject doctor nurse student parents note notes visit said says birth since last
