@@ -16,6 +16,7 @@ import torch
 from hldm import Synthesizer
 from hldm.config import AudioConfig
 from hldm.data import ClinicalRecord, LogMel, simulate
+from hldm.models import Vocoder
 
 REPEATS = 5
 PROMPT = "An 8-year-old female with a grade II/VI systolic murmur"
@@ -51,7 +52,7 @@ def main() -> None:
         return librosa.feature.inverse.mel_to_audio(10 ** (log_mel[0].numpy() / 10), n_iter=32, **settings)
 
     synth = Synthesizer.from_pretrained()
-    vocoder = synth.vocoder
+    vocoder = Vocoder.from_pretrained()
     length = audio.clip_seconds
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, median of {REPEATS} runs")
     for name, ours, theirs in (

@@ -140,7 +140,7 @@ class Synthesizer:
         folder: str | os.PathLike | None = None,
         device: str | torch.device = "cpu",
         *,
-        vocoder: str = "learned",
+        vocoder: str = "griffin_lim",
     ) -> Synthesizer:
         """The model of a weights folder; default: `HLDM_WEIGHTS`, or the shipped one. Needs no network.
 
@@ -149,11 +149,12 @@ class Synthesizer:
         folder : path, optional
         device : str or torch.device
             Of the networks that make the log-mel; it becomes a sound on the CPU.
-        vocoder : {"learned", "griffin_lim"}
-            What makes a sound of the log-mel.
+        vocoder : {"griffin_lim", "learned"}
+            What makes a sound of the log-mel. The learnt one is nearer to real recordings on their own log-mels, but
+            roughens those that the model generates (the model card of the U-Net has both), so it is not the default.
         """
-        if vocoder not in ("learned", "griffin_lim"):
-            raise ValueError(f"vocoder is {vocoder!r}, expected 'learned' or 'griffin_lim'")
+        if vocoder not in ("griffin_lim", "learned"):
+            raise ValueError(f"vocoder is {vocoder!r}, expected 'griffin_lim' or 'learned'")
         parts = (MultiScaleVAE, StructuredUNet, ConditionEncoder)
         learned = Vocoder.from_pretrained(folder) if vocoder == "learned" else None
         return cls(*(part.from_pretrained(folder).to(device) for part in parts), vocoder=learned)
