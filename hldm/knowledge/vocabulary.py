@@ -230,9 +230,9 @@ RELATIVE = re.compile(
 #: Words without a meaning of their own here.
 FILLER = frozenset(
     """
-    a about add after all also am an and any are area areas as at be because been being between both but by can could
-    do does doing during each else for from further get gets give gives had has have having here how i if in into is it
-    its just let like me more most my now of on one only or other our over please same seem seems shall should show
+    a about add after all also am an and any are area areas as at be because been being between both but by can
+    could do does doing during each else for from further get gets give gives had has have having here how i if in into is
+    it its just let like me more most my now of on one only or other our over please same seem seems shall should show
     shown shows so some such than that the their them then there these they this those to try up us very want was we
     were what when where which while whose who will with would you your described
 
