@@ -231,18 +231,16 @@ RELATIVE = re.compile(
 FILLER = frozenset(
     """
     a about add after all also am an and any are area areas as at be because been being between both but by can
-    could do does doing during each else for from further get gets give gives had has have having here how i if in into is
-    it its just let like me more most my now of on one only or other our over please same seem seems shall should show
-    shown shows so some such than that the their them then there these they this those to try up us very want was we
-    were what when where which while whose who will with would you your described
-
-    age aged gender group height kg cm beats bpm minute per pulse rate sex tall weighs weight years old young little
-    patient patient's person subject doctor nurse student parents note notes visit said says birth since last
-    audible auscultation cardiac clinical heart heartbeat heartbeats hear hears heard hs listen lies location locations
-    murmur murmurs bruit phonocardiogram presence present record recorded recording recordings site sited sound sounding
-    sounds status stethoscope generate make synthesise synthesize turn
-    best character description detail finds grade graded intensity levine loudness pitch pitched quality radiating
-    radiation scale shape timing along followed instead
+    could do does doing during each else for from further get gets give gives had has have having here how i if in
+    into is it its just let like me more most my now of on one only or other our over please same seem seems shall
+    should show shown shows so some such than that the their them then there these they this those to try up us very
+    want was we were what when where which while whose who will with would you your described age aged gender group
+    height kg cm beats bpm minute per pulse rate sex tall weighs weight years old young little patient patient's
+    person subject doctor nurse student parents note notes visit said says birth since last audible auscultation
+    cardiac clinical heart heartbeat heartbeats hear hears heard hs listen lies location locations murmur murmurs
+    bruit phonocardiogram presence present record recorded recording recordings site sited sound sounding sounds
+    status stethoscope generate make synthesise synthesize turn best character description detail finds grade graded
+    intensity levine loudness pitch pitched quality radiating radiation scale shape timing along followed instead
     consistent diagnoses diagnosis final judged known outcome overall unrecorded work work-up s 's
     """.split()  # noqa: SIM905
 )
