@@ -117,7 +117,8 @@ def _summary(record: ClinicalRecord, words: _Words) -> str:
 def condition_name(condition: str) -> str:
     """A condition's preferred term without its remark in brackets; unknown identifiers stand for themselves."""
     label = knowledge_graph().nodes.get(condition, {}).get("label", condition)
-    return re.sub(r" \(.*\)", "", label).lower()
+    label = re.sub(r" \(.*\)", "", label)
+    return label[0].lower() + label[1:]  # Fallot keeps his capital
 
 
 def _description(murmur: SystolicMurmur, words: _Words) -> str:
