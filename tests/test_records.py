@@ -1,5 +1,6 @@
 """What a record and a recording promise."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -87,6 +88,9 @@ def test_cycles_and_heart_rate_by_hand():
     np.testing.assert_allclose(found.cycles[:, 0], [0.2, 1.0, 1.7])
     np.testing.assert_allclose(found.cycles[0], [0.2, 0.3, 0.5, 0.6, 1.0])
     assert found.heart_rate == pytest.approx(60 / 0.8)  # the median of 0.8, 0.7 and 0.8 s
+    first, last = (round(t * found.sampling_rate) for t in (0.2, 2.5))
+    np.testing.assert_array_equal(found.annotated, found.waveform[first:last])
+    assert not len(replace(found, segments=()).annotated)
 
 
 def test_incomplete_beats_do_not_count():

@@ -302,6 +302,15 @@ class Recording:
         return np.array(found, dtype=np.float64).reshape(-1, 5)
 
     @property
+    def annotated(self) -> np.ndarray:
+        """The samples from the first complete beat to the end of the last; none without a beat."""
+        beats = self.cycles
+        if not len(beats):
+            return self.waveform[:0]
+        first, last = (round(t * self.sampling_rate) for t in (beats[0, 0], beats[-1, 4]))
+        return self.waveform[first:last]
+
+    @property
     def heart_rate(self) -> float | None:
         """Beats per minute from the median annotated beat; None without a complete beat."""
         beats = self.cycles

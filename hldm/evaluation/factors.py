@@ -116,7 +116,7 @@ def _known(recording: Recording, components: dict[str, np.ndarray], audio: Audio
     rate, beats = recording.sampling_rate, recording.cycles
     rows = []
     for clip in ClipDataset([recording], audio):
-        annotated = recording.waveform[int(beats[0, 0] * rate) : int(beats[-1, 4] * rate)]
+        annotated = recording.annotated
         first = round(clip.start * rate)
 
         def cut(samples: np.ndarray, annotated=annotated, first=first) -> np.ndarray:

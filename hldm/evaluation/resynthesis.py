@@ -62,11 +62,7 @@ def originals(recordings: Iterable[Recording], audio: AudioConfig = AudioConfig(
     mel, found = LogMel(audio), []
     for recording in recordings:
         recording = recording.resample(audio.sampling_rate)
-        beats = recording.cycles
-        if not len(beats):
-            continue
-        first, last = (round(t * audio.sampling_rate) for t in (beats[0, 0], beats[-1, 4]))
-        waveform = normalise(recording.waveform, recording.waveform[first:last])
+        waveform = normalise(recording.waveform, recording.annotated)
         log_mel = mel(torch.from_numpy(waveform))
         for stretch in annotated_stretches(recording):
             for index in clip_starts(stretch, audio.clip_seconds, audio.clip_seconds):

@@ -123,13 +123,9 @@ class Crops:
     def __init__(self, recordings: Iterable[Recording], samples: int, audio: AudioConfig = AudioConfig()):
         self.samples, self.waveforms = samples, []
         for recording in recordings:
-            recording = recording.resample(audio.sampling_rate)
-            beats = recording.cycles
-            if not len(beats):
-                continue
-            first, last = (round(t * audio.sampling_rate) for t in (beats[0, 0], beats[-1, 4]))
-            if last - first >= samples:
-                self.waveforms.append(torch.from_numpy(normalise(recording.waveform[first:last])))
+            annotated = recording.resample(audio.sampling_rate).annotated
+            if len(annotated) >= samples:
+                self.waveforms.append(torch.from_numpy(normalise(annotated)))
         if not self.waveforms:
             raise ValueError(f"no crop: no recording has {samples / audio.sampling_rate:g} s of annotated beats")
 
