@@ -60,7 +60,7 @@ def score(name: str, values: np.ndarray, groups: np.ndarray, statistic, chance: 
 
 def figures(judge: Judge, recordings: list[Recording]) -> list[str]:
     """All lines of the card."""
-    said, truth = judge_recordings(judge.model, recordings, judge.audio), [labels_of(r) for r in recordings]
+    said, truth = judge_recordings(judge.model, recordings, judge.audio), [labels_of(r.record) for r in recordings]
     patients, rows = np.array([r.patient_id for r in recordings]), []
     for name in ATTRIBUTES:
         label = np.array([t[name] for t in truth])
@@ -107,7 +107,7 @@ def make_judge(folder: str | os.PathLike, *, training: JudgeTraining = JudgeTrai
         model, _ = train_judge(train, val, training=training)
         save_weights(path, model.state_dict(), model.config)
     judge = Judge.from_pretrained(path)
-    graded = [r for r in val if labels_of(r)["grade"] != IGNORE]
+    graded = [r for r in val if labels_of(r.record)["grade"] != IGNORE]
     heard = {getattr(r.record.systolic, name) for r in graded for name in MURMUR_ATTRIBUTES}
     unheard = [value for name in MURMUR_ATTRIBUTES for value in ATTRIBUTES[name] if value not in heard]
     updates = training.epochs * -(-len(train) * training.crops // training.batch_size)

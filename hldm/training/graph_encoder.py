@@ -12,10 +12,11 @@ from torch.nn import functional as F
 from torch_geometric.data import HeteroData
 
 from hldm.conditioning.graph import GraphConfig, GraphEncoder
-from hldm.knowledge.sampling import forget, random_record
+from hldm.knowledge.sampling import forget
 from hldm.knowledge.subgraph import edge_types
 from hldm.training.field_heads import FieldHeads
 from hldm.training.loop import fit
+from hldm.training.tellings import draw_records
 from hldm.weights import save_weights
 
 Edge = tuple[str, str, str]
@@ -107,7 +108,7 @@ def train_graph_encoder(
 
     def step_loss(step: int, generator: torch.Generator):
         draw = np.random.default_rng(generator.initial_seed())
-        records = [random_record(draw) for _ in range(config.batch)]
+        records = draw_records(config.batch, draw)
         records[::4] = [forget(record, draw) for record in records[::4]]
         batch = model.graph.batch(records)
         hidden = hide_links(batch, config.hidden_share, generator)

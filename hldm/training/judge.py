@@ -49,9 +49,9 @@ def attributes_of(record: ClinicalRecord) -> dict[str, str | None]:
     return {name: value if value in ATTRIBUTES[name] else None for name, value in said.items()}
 
 
-def labels_of(recording: Recording) -> dict[str, int]:
-    """`attributes_of` its record as class indices; `IGNORE` where unknown."""
-    said = attributes_of(recording.record)
+def labels_of(record: ClinicalRecord) -> dict[str, int]:
+    """`attributes_of` a record as class indices; `IGNORE` where unknown."""
+    said = attributes_of(record)
     return {n: IGNORE if v is None else ATTRIBUTES[n].index(v) for n, v in said.items()}
 
 
@@ -132,7 +132,7 @@ def judge_recordings(model: JudgeNet, recordings: Sequence[Recording], audio: Au
 
 def score_judge(model: JudgeNet, recordings: Sequence[Recording], audio: AudioConfig) -> dict[str, float]:
     """Murmur AUC, balanced accuracy of each attribute, and the heart-rate error in bpm, per recording."""
-    said, rows = judge_recordings(model, recordings, audio), [labels_of(r) for r in recordings]
+    said, rows = judge_recordings(model, recordings, audio), [labels_of(r.record) for r in recordings]
     scores = {}
     for name in ATTRIBUTES:
         truth = np.array([row[name] for row in rows])
@@ -181,7 +181,7 @@ def train_judge(
 def _train(train, val, config, training, audio, report):
     rng = np.random.default_rng(training.seed)
     model, mel = JudgeNet(config), LogMel(audio)
-    rows = [labels_of(r) for r in train]
+    rows = [labels_of(r.record) for r in train]
     weights = _class_weights(rows)
     order = np.repeat(np.arange(len(train)), training.crops)
     steps = -(-len(order) // training.batch_size)

@@ -14,12 +14,12 @@ from torch import Tensor
 from hldm.config import Profile, VAEConfig
 from hldm.data.clips import ClipDataset
 from hldm.data.records import ClinicalRecord
-from hldm.models.judge import ATTRIBUTES, MURMUR_ATTRIBUTES
+from hldm.models.judge import MURMUR_ATTRIBUTES
 from hldm.models.measurer import Measurement, Measurer, MeasurerConfig
 from hldm.models.readers import FACTORS, factor_error
 from hldm.training.card import write_card
 from hldm.training.corpus import corpus_name, open_corpus
-from hldm.training.judge import IGNORE, attributes_of
+from hldm.training.judge import IGNORE, labels_of
 from hldm.training.loop import fit
 from hldm.training.mixture import Mixture, MixtureBatch
 from hldm.weights import save_weights
@@ -30,11 +30,8 @@ BLURRED = 0.5  # share of batches that are smoothed: decoders smooth, and must n
 
 def attribute_labels(records: Sequence[ClinicalRecord]) -> dict[str, Tensor]:
     """Class indices of the murmur attributes, (records,); `IGNORE` where unknown or no murmur is heard."""
-    said = [attributes_of(record) for record in records]
-    return {
-        name: torch.tensor([IGNORE if s[name] is None else ATTRIBUTES[name].index(s[name]) for s in said])
-        for name in MURMUR_ATTRIBUTES
-    }
+    rows = [labels_of(record) for record in records]
+    return {name: torch.tensor([row[name] for row in rows]) for name in MURMUR_ATTRIBUTES}
 
 
 def train_measurer(
@@ -58,7 +55,9 @@ def train_measurer(
         `score_measurer` on the val part.
     """
     clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=1.28)
-    mixture = Mixture(clips, batch_size, min(vae_config.simulated_pairs, profile.max_patients or 10**9))
+    mixture = Mixture(
+        clips, batch_size, min(vae_config.simulated_pairs, profile.max_patients or vae_config.simulated_pairs)
+    )
     with torch.random.fork_rng(devices=[]):  # initial weights and dropout draw from the global generator
         torch.manual_seed(seed)
         measurer = Measurer(config)
