@@ -118,7 +118,7 @@ class ConditionConfig:
     text: bool = True
     graph: bool = True
     label: bool = False  # whether a murmur is heard at the stethoscope, as one of three classes
-    scalars: bool = True  # heart rate, age, height, weight, sex
+    scalars: bool = True  # heart rate, age, height, weight, sex, level of a murmur
     text_encoder: str | None = None  # None: the shipped compact BERT; else a folder or a hub name
     text_width: int = 160
     graph_width: int = 64

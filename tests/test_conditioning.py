@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hldm.conditioning import ABLATIONS, SCALARS, ConditionEncoder, GraphEncoder, TextEncoder, scalars, targets
+from hldm.conditioning.loudness import murmur_level
 from hldm.config import ConditionConfig, data_folder, shared_weights
 from hldm.data import ClinicalRecord, SystolicMurmur
+from hldm.data.records import SystolicGrade
 from hldm.knowledge import random_record
 
 RECORD = ClinicalRecord(
@@ -50,8 +52,27 @@ def test_scalars_are_standardised_and_mark_the_unknown():
     assert values[0, names.index("heart_rate")] == 1  # 122 bpm: one spread above the mean
     assert values[0, names.index("age_years")] == pytest.approx((np.log(9) - 1.5) / 0.75)
     assert values[0, names.index("sex")] == -1
-    assert known.tolist() == [[True, True, False, False, True], [False, True, False, True, False]]
+    assert known.tolist() == [[True, True, False, False, True, False], [False, True, False, True, False, False]]
     assert (values[~known] == 0).all()
+    values, known = scalars([RECORD, RECORD], [14.0, float("nan")])
+    assert values[:, -1].tolist() == [1, 0] and known[:, -1].tolist() == [True, False]
+
+
+HEARD = ClinicalRecord(murmur="Present", murmur_locations=("MV",), most_audible_location="MV", location="MV")
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_louder_grade_is_louder_whatever_the_seed(seed):
+    levels = [murmur_level(HEARD.replace(systolic=SystolicMurmur(grade=g)), seed) for g in SystolicGrade]
+    assert (np.diff(levels) > 0).all() and levels[0] > 0
+    assert levels[2] - levels[0] > 4
+
+
+def test_the_level_of_a_murmur_is_unknown_where_none_is_heard():
+    loud = HEARD.replace(systolic=SystolicMurmur(grade="III/VI"))
+    assert np.mean([murmur_level(loud, k) for k in range(200)]) == pytest.approx(13.8, abs=0.5)
+    silent = [loud.replace(location="AV"), HEARD, ClinicalRecord(murmur="Absent"), ClinicalRecord()]
+    assert np.isnan([murmur_level(record, 0) for record in silent]).all()
 
 
 def test_targets_follow_the_murmur_at_the_stethoscope():

@@ -27,10 +27,13 @@ SCALARS = {
     "height_cm": (111.0, 29.0),
     "weight_kg": (24.0, 15.0),
     "sex": (0.0, 1.0),  # female -1, male +1
+    "murmur_level": (8.0, 6.0),  # dB of systole over diastole, 100 to 400 Hz; no field of a record
 }
 
 
 def _scalar(record: ClinicalRecord, name: str) -> float | None:
+    if name == "murmur_level":
+        return None
     if name == "sex":
         return {Sex.FEMALE: -1.0, Sex.MALE: 1.0, None: None}[record.sex]
     if name == "age_years":
@@ -39,10 +42,16 @@ def _scalar(record: ClinicalRecord, name: str) -> float | None:
     return getattr(record, name)
 
 
-def scalars(records: Sequence[ClinicalRecord]) -> tuple[Tensor, Tensor]:
+def scalars(records: Sequence[ClinicalRecord], murmur_levels: Sequence[float] | None = None) -> tuple[Tensor, Tensor]:
     """Standardised scalars and which of them are known.
 
     An age is that of `hldm.knowledge.ages.typical_age`: CirCor publishes classes, prompts give years.
+
+    Parameters
+    ----------
+    records : sequence of ClinicalRecord
+    murmur_levels : sequence of float, optional
+        dB, NaN where unknown; default: all unknown. Records don't hold them.
 
     Returns
     -------
@@ -52,6 +61,8 @@ def scalars(records: Sequence[ClinicalRecord]) -> tuple[Tensor, Tensor]:
     """
     rows = [[_scalar(record, name) for name in SCALARS] for record in records]
     raw = torch.tensor([[np.nan if v is None else v for v in row] for row in rows]).reshape(-1, len(SCALARS))
+    if murmur_levels is not None:
+        raw[:, list(SCALARS).index("murmur_level")] = torch.as_tensor(murmur_levels, dtype=raw.dtype)
     mean, spread = torch.tensor(list(SCALARS.values())).T
     known = ~raw.isnan()
     return ((raw - mean) / spread).nan_to_num(0.0).float(), known

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from hldm.conditioning.fields import CATEGORIES, SCALARS, scalars, targets
+from hldm.conditioning.loudness import murmur_level
 from hldm.config import ConditionConfig, shared_weights, weights_folder
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.narration import narrative
@@ -130,7 +131,12 @@ class ConditionEncoder(nn.Module):
         return self._graph_encoder[0]
 
     @torch.no_grad()
-    def features(self, records: Sequence[ClinicalRecord], seed: int | Sequence[int] = 0) -> dict[str, Tensor]:
+    def features(
+        self,
+        records: Sequence[ClinicalRecord],
+        seed: int | Sequence[int] = 0,
+        murmur_levels: Sequence[float] | None = None,
+    ) -> dict[str, Tensor]:
         """What the frozen encoders make of records; keep it, it never changes.
 
         Parameters
@@ -138,6 +144,8 @@ class ConditionEncoder(nn.Module):
         records : sequence of ClinicalRecord
         seed : int or sequence of int
             Chooses the wording of the narratives: one number for each record, or for record i ``seed + i``.
+        murmur_levels : sequence of float, optional
+            Where they were measured, dB; default: drawn with the seeds by `hldm.conditioning.loudness.murmur_level`.
 
         Returns
         -------
@@ -146,8 +154,8 @@ class ConditionEncoder(nn.Module):
             `scalars` and `known` (batch, len(SCALARS)); what the configuration leaves out is missing. On the CPU.
         """
         found: dict[str, Tensor] = {}
+        seeds = seed if isinstance(seed, Sequence) else range(seed, seed + len(records))
         if "text" in self.parts:
-            seeds = seed if isinstance(seed, Sequence) else range(seed, seed + len(records))
             texts = [str(narrative(record, k)) for record, k in zip(records, seeds, strict=True)]
             found["text"] = self.text_encoder.encode(texts).cpu()
         if "graph" in self.parts:
@@ -155,7 +163,9 @@ class ConditionEncoder(nn.Module):
         if "label" in self.parts:
             classes = targets(records)["murmur_here"]
             found["label"] = nn.functional.one_hot(classes, len(CATEGORIES["murmur_here"])).float()
-        found["scalars"], found["known"] = scalars(records)
+        if murmur_levels is None:
+            murmur_levels = [murmur_level(record, k) for record, k in zip(records, seeds, strict=True)]
+        found["scalars"], found["known"] = scalars(records, murmur_levels)
         return found
 
     def forward(self, features: Mapping[str, Tensor]) -> Condition:

@@ -89,6 +89,16 @@ def swapped_beat(beat: Tensor, donor: Tensor, subspace: str, audio: AudioConfig 
     return 10 * torch.log10(sum(parts.values()))
 
 
+def murmur_level(log_mel: Tensor, states: Tensor, audio: AudioConfig = AudioConfig()) -> Tensor:
+    """Level of systole over late diastole, 100 to 400 Hz, dB: ``(batch, mels, frames) -> (batch,)``.
+
+    What `hldm.evaluation.physiology.murmur_band_level` measures on waveforms, on the mean beat of a log-mel.
+    """
+    hertz = _frequencies(audio)
+    power = 10 ** (mean_beat(log_mel, states)[..., (hertz >= 100) & (hertz <= 400)] / 10)
+    return 10 * (power[:, SYSTOLE].mean((1, 2)).log10() - power[:, QUIET].mean((1, 2)).log10())
+
+
 def clip_factors(
     log_mel: Tensor, states: Tensor, rate: Tensor, murmur: Tensor, audio: AudioConfig = AudioConfig()
 ) -> Tensor:
