@@ -55,7 +55,8 @@ def test_scalars_are_standardised_and_mark_the_unknown():
     assert known.tolist() == [[True, True, False, False, True, False], [False, True, False, True, False, False]]
     assert (values[~known] == 0).all()
     values, known = scalars([RECORD, RECORD], [14.0, float("nan")])
-    assert values[:, -1].tolist() == [1, 0] and known[:, -1].tolist() == [True, False]
+    assert values[:, -1].tolist() == [1, 0]
+    assert known[:, -1].tolist() == [True, False]
 
 
 HEARD = ClinicalRecord(murmur="Present", murmur_locations=("MV",), most_audible_location="MV", location="MV")
@@ -64,7 +65,8 @@ HEARD = ClinicalRecord(murmur="Present", murmur_locations=("MV",), most_audible_
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_louder_grade_is_louder_whatever_the_seed(seed):
     levels = [murmur_level(HEARD.replace(systolic=SystolicMurmur(grade=g)), seed) for g in SystolicGrade]
-    assert (np.diff(levels) > 0).all() and levels[0] > 0
+    assert (np.diff(levels) > 0).all()
+    assert levels[0] > 0
     assert levels[2] - levels[0] > 4
 
 
