@@ -15,6 +15,7 @@ from torch import nn
 from hldm.conditioning import ConditionEncoder
 from hldm.config import PROFILES, STAGES
 from hldm.data.records import ClinicalRecord, SystolicMurmur
+from hldm.models import StructuredUNet
 from hldm.training import fit, read_history, run_folder, train
 from hldm.training.diffusion import rare_class_weights
 
@@ -107,6 +108,9 @@ def test_the_stages_follow_one_another(tiny, tmp_path_factory, monkeypatch):
     assert {f"lambda_{k}": v for k, v in shipped.items()} == pytest.approx(
         {k: v for k, v in history[-1].items() if k.startswith("lambda_")}, abs=2e-3
     )
+    for phase in ("rhythm", "sounds"):
+        assert StructuredUNet.from_pretrained(runs / "curriculum" / phase).config.structured
+        assert ConditionEncoder.from_pretrained(runs / "curriculum" / phase).lambdas
     sound = Synthesizer.from_pretrained(runs)("no murmur, HR 90", num_inference_steps=2)
     assert sound.waveform.shape == (20480,)
 

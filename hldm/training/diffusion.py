@@ -17,6 +17,7 @@ from hldm.models.unet import StructuredUNet
 from hldm.models.vae import MultiScaleVAE
 from hldm.training.card import write_card
 from hldm.training.corpus import ClipBatches, corpus_name, murmur_label, open_corpus
+from hldm.training.curriculum import Curriculum
 from hldm.training.history import write_history
 from hldm.training.loop import fit
 from hldm.training.vae import encode_clips
@@ -31,6 +32,7 @@ def train_diffusion(
     stage: int = 2,
     config: UNetConfig = UNetConfig(),
     condition_config: ConditionConfig = ConditionConfig(),
+    curriculum: Curriculum | None = Curriculum(),
     batch_size: int = 48,
     hop_seconds: float = 1.28,
     learning_rate: float | None = None,
@@ -42,7 +44,9 @@ def train_diffusion(
 
     The log is kept beside them, where `hldm.training.read_history` finds it.
 
-    Stage 2 draws clips as they come. Stage 3, the clinical fine-tuning, continues `start_from` at a tenth of the
+    Stage 2 draws clips as they come, and follows the curriculum (None: every subspace counts the same throughout). At
+    the end of its first two phases the averages are kept in ``curriculum/rhythm`` and ``curriculum/sounds``; the fusion
+    too, since this U-Net knows no other. Stage 3, the clinical fine-tuning, continues `start_from` at a tenth of the
     learning rate and draws clips with and without a murmur, and each grade, equally often.
 
     Returns
@@ -68,6 +72,8 @@ def train_diffusion(
     else:
         unet, condition = StructuredUNet.from_pretrained(start_from), ConditionEncoder.from_pretrained(start_from)
     process = GaussianDiffusion(unet.config.diffusion)
+    steps = batches.steps(profile.epochs[stage - 1], profile)
+    curriculum = curriculum if stage == 2 else None
     now = nn.ModuleDict({"unet": unet, "condition": condition}).train().to(device)
     ema = AveragedModel(now, multi_avg_fn=_ema(process.config)).requires_grad_(False)
 
@@ -84,29 +90,33 @@ def train_diffusion(
         prediction = unet(process.q_sample(z, noise, t), t, c.vector, c.tokens, positions[chosen])
         errors = process.errors(prediction, process.target(z, noise, t))
         worth = unet.subspace_weights.loss(told.vector.detach(), process.log_snr(t), errors.detach(), drop)
-        loss = (process.loss_weight(t)[:, None] * errors).mean()
+        turns = errors.new_tensor(curriculum.weights(step / steps) if curriculum else [1.0] * len(SUBSPACES))
+        loss = (process.loss_weight(t)[:, None] * turns * errors).mean()
         by_group = dict(zip(SUBSPACES, errors.detach().mean(0).tolist(), strict=True))
         lambdas = {f"lambda_{name}": value for name, value in condition.lambdas.items()}
         return loss + 0.1 * worth, {"denoising": float(loss.detach()), **by_group, **lambdas}
 
-    epochs = profile.epochs[stage - 1]
+    def after_step(step: int) -> None:
+        ema.update_parameters(now)
+        for phase, end in curriculum.ends(steps).items() if curriculum else ():
+            if step + 1 == end:
+                _save_weights(Path(folder) / "curriculum" / phase, ema.module)
+
     rate = learning_rate or (5e-4 if stage == 2 else 5e-5)
-    steps = batches.steps(epochs, profile)
     log = fit(
         nn.ModuleDict({"now": now, "ema": ema}), step_loss, steps,
         folder=Path(folder) / f"diffusion{stage}", learning_rate=rate, seed=seed + stage,
-        after_step=lambda _: ema.update_parameters(now),
+        after_step=after_step,
     )  # fmt: skip
-    unet, condition = ema.module["unet"].eval().cpu(), ema.module["condition"].eval().cpu()
+    ema.module.eval().cpu()
+    unet, condition = ema.module["unet"], ema.module["condition"]
     names = {
         "unet": "Structured U-Net with Medical Attention (Eq. 4, 5).",
         "condition": "Fusion of text and graph (Eq. 1).",
     }
     write_history(folder, stage, log, start_from)
     scores = score_denoiser(unet, condition, vae, profile)
-    for name, model in {"unet": unet, "condition": condition}.items():
-        path = Path(folder) / f"{name}.safetensors"
-        save_weights(path, model.state_dict(), model.config)
+    for name, path in _save_weights(folder, ema.module).items():
         write_card(
             path, what=names[name] + " Trained together with the other; the exponential moving average is kept.",
             corpus=corpus_name(), scores=scores, scored_on=f"{corpus_name()}, val part",
@@ -114,6 +124,14 @@ def train_diffusion(
                       "seed": seed},
         )  # fmt: skip
     return unet, condition, log
+
+
+def _save_weights(folder: str | os.PathLike, models: nn.ModuleDict) -> dict[str, Path]:
+    """Write every model as ``NAME.safetensors``, in half precision; returns where."""
+    paths = {name: Path(folder) / f"{name}.safetensors" for name in models}
+    for name, path in paths.items():
+        save_weights(path, models[name].state_dict(), models[name].config)
+    return paths
 
 
 @torch.no_grad()
