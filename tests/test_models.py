@@ -1,4 +1,4 @@
-"""Shapes, invariants and hand computations for VAE, attention, U-Net and diffusion."""
+"""Shapes, invariants and hand computations for VAE, U-Net and diffusion."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hldm.config import SUBSPACES, DiffusionConfig, UNetConfig, VAEConfig
-from hldm.models import GaussianDiffusion, MedicalAttention, MultiScaleVAE, StructuredUNet, split_subspaces
+from hldm.models import GaussianDiffusion, MultiScaleVAE, StructuredUNet, split_subspaces
 from hldm.models.unet import SubspaceWeights
 from hldm.models.vae import Posterior, correlation_penalty
 from hldm.weights import save_weights
@@ -74,31 +74,6 @@ def test_standardise_is_undone():
     torch.testing.assert_close(vae.unstandardise(vae.standardise(z)), z)
 
 
-def test_medical_attention_by_hand():
-    torch.manual_seed(0)
-    attention = MedicalAttention(16, heads=2)
-    torch.nn.init.constant_(attention.periodicity, 0.7)
-    torch.nn.init.constant_(attention.locality, 0.3)
-    x, beats = randn(1, 16, 6), torch.linspace(0, 2, 6)[None]
-    q, k, v = attention.qkv(attention.norm(x))[0].chunk(3)
-    rows = []
-    for head in range(2):
-        qh, kh, vh = (part[8 * head : 8 * head + 8] for part in (q, k, v))
-        difference = beats[0][:, None] - beats[0][None]
-        logits = qh.T @ kh / 8**0.5 + 0.7 * torch.cos(2 * torch.pi * difference) - 0.3 * difference.abs()
-        rows.append((logits.softmax(-1) @ vh.T).T)
-    expected = x + attention.out(torch.cat(rows)[None])
-    torch.testing.assert_close(attention(x, beats), expected)
-
-
-def test_a_fresh_medical_attention_is_plain_self_attention():
-    torch.manual_seed(0)
-    medical, plain = MedicalAttention(16), MedicalAttention(16, medical=False)
-    plain.load_state_dict({k: v for k, v in medical.state_dict().items() if k in plain.state_dict()})
-    x, beats = randn(2, 16, 12), randn(2, 12).cumsum(1)
-    torch.testing.assert_close(medical(x, beats), plain(x, beats))
-
-
 @settings(max_examples=8, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 6), st.booleans(), st.booleans())
 def test_the_unet_keeps_shapes_under_every_ablation(batch, quarters, medical, structured):
@@ -124,17 +99,6 @@ def test_each_head_owns_its_subspace():
     torch.nn.init.zeros_(unet.heads[SUBSPACES.index("murmur")][-1].weight)
     after = split_subspaces(unet(*arguments))
     assert [name for name in SUBSPACES if not torch.equal(before[name], after[name])] == ["murmur"]
-
-
-def test_cross_attention_differs_between_queries():
-    torch.manual_seed(0)
-    unet = StructuredUNet(SMALL_UNET)
-    cross = unet.down[0].cross
-    x, tokens = randn(1, 16, 8), randn(1, 5, 16, seed=1)
-    change = (cross(x, tokens) - x)[0]
-    assert change.std(dim=1).mean() > 1e-3
-    repeated = (cross(x, tokens[:, :1].repeat(1, 5, 1)) - x)[0]
-    assert repeated.std(dim=1).mean() < 1e-5  # one repeated token gives every query the same
 
 
 def test_subspace_weights_learn_what_the_condition_is_worth():

@@ -127,6 +127,23 @@ class StructuredUNet(nn.Module):
         unet.load_state_dict(state)
         return unet.eval()
 
+    def grids(self, beat_position: Tensor) -> list[Tensor]:
+        """Beat positions ``(batch, frames)`` at every resolution, the finest first."""
+        grids = [beat_position]
+        for _ in self.shrink:
+            grids.append(grids[-1].unflatten(-1, (-1, 2)).mean(-1))
+        return grids
+
+    def cut_shares(self, beat_position: Tensor) -> dict[str, Tensor]:
+        """Share of the entries of M_cardiac that are cut, for each head ``(heads,)`` of each layer, by its name."""
+        grids = self.grids(beat_position)
+        levels = {
+            f"down {index}": (level, grid) for index, (level, grid) in enumerate(zip(self.down, grids, strict=True))
+        }
+        levels["middle"] = (self.middle, grids[-1])
+        levels |= {f"up {i}": (level, grid) for i, (level, grid) in enumerate(zip(self.up, grids[::-1], strict=True))}
+        return {name: level.attention.cut_share(grid) for name, (level, grid) in levels.items()}
+
     def forward(self, z: Tensor, step: Tensor, vector: Tensor, tokens: Tensor, beat_position: Tensor) -> Tensor:
         """Prediction of the shape of ``z``.
 
@@ -146,13 +163,12 @@ class StructuredUNet(nn.Module):
         embedding = self.time(get_timestep_embedding(step, 128)) + vector
         angle = 2 * torch.pi * beat_position[:, None]
         x = self.stem(torch.cat([z, angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()], dim=1))
-        skips, grids = [], [beat_position]
+        skips, grids = [], self.grids(beat_position)
         for index, level in enumerate(self.down):
-            x = level(x, embedding, tokens, grids[-1])
+            x = level(x, embedding, tokens, grids[index])
             skips.append(x)
             if index < len(self.shrink):
                 x = self.shrink[index](x)
-                grids.append(grids[-1].unflatten(-1, (-1, 2)).mean(-1))
         x = self.middle(x, embedding, tokens, grids[-1])
         for index, level in enumerate(self.up):
             x = level(torch.cat([x, skips.pop()], dim=1), embedding, tokens, grids.pop())
