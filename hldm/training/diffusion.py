@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from hldm.data.clips import ClipDataset
 from hldm.models.diffusion import GaussianDiffusion
 from hldm.models.unet import StructuredUNet
 from hldm.models.vae import MultiScaleVAE
+from hldm.training.beat import murmur_level
 from hldm.training.card import write_card
 from hldm.training.corpus import ClipBatches, corpus_name, murmur_label, open_corpus
 from hldm.training.curriculum import Curriculum
@@ -61,8 +63,8 @@ def train_diffusion(
     records = [clips[i].record for i in range(len(clips))]
     positions = torch.stack([clips[i].beat_position for i in range(len(clips))])[:, :: vae.config.downsampling]
     positions = positions.to(device)
-    teller = ConditionEncoder(condition_config, folder=folder)
-    wordings = [teller.features(records, seed=k * len(records)) for k in range(2)]
+    teller, levels = ConditionEncoder(condition_config, folder=folder), murmur_levels(clips, range(len(clips)))
+    wordings = [teller.features(records, k * len(records), levels) for k in range(2)]
     chances = rare_class_weights(records) if stage == 3 else torch.ones(len(records))
 
     if start_from is None:
@@ -156,11 +158,21 @@ def score_denoiser(
     noisy, target = process.q_sample(z, noise, t), process.target(z, noise, t)
     scores = {}
     for case, c in {
-        "told": condition(condition.features(records, seed)), "not told": condition.null(len(z)),
+        "told": condition(condition.features(records, seed, murmur_levels(clips, chosen))),
+        "not told": condition.null(len(z)),
     }.items():  # fmt: skip
         errors = process.errors(unet(noisy, t, c.vector, c.tokens, positions), target).mean(0)
         scores |= {f"error of {name}, {case}": float(e) for name, e in zip(SUBSPACES, errors, strict=True)}
     return scores | {"clips": len(z)}
+
+
+def murmur_levels(clips: ClipDataset, indices: Sequence[int]) -> list[float]:
+    """Measured level of the systolic murmur of every clip, dB; NaN where none is said to be heard."""
+    levels = []
+    for clip in (clips[i] for i in indices):
+        heard = clip.record.systolic is not None and clip.record.murmur_here
+        levels.append(float(murmur_level(clip.log_mel[None], clip.states[None])) if heard else float("nan"))
+    return levels
 
 
 def rare_class_weights(records) -> Tensor:
