@@ -82,16 +82,21 @@ class VAEConfig:
 
 @dataclass(frozen=True)
 class DiffusionConfig:
-    """Forward process and training objective."""
+    """Forward process, training objective and sampling."""
 
     train_steps: int = 1000
     schedule: str = "squaredcos_cap_v2"  # cosine: sqrt(alpha_bar_T) is about 0
     prediction: str = "v_prediction"  # "epsilon" is the paper's
-    min_snr_gamma: float = 5.0
+    min_snr_gamma: float | None = 5.0  # None: every step weighs the same
     condition_dropout: float = 0.1
     ema_decay: float = 0.999
-    guidance_scale: float = 2.0
+    scheduler: str = "dpm"  # or "ddim", "ddpm"
     inference_steps: int = 20
+    guidance_scale: float = 2.0
+    guidance_rescale: float = 0.0
+    guidance_interval: tuple[float, float] = (0.0, float("inf"))  # noise over signal; elsewhere no guidance
+    window_frames: int = 80  # latent frames of a training clip; a longer sound is made of windows of this width
+    window_hop: int = 60
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+
 import torch
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
 from torch import Tensor
 
 from hldm.config import SUBSPACES, DiffusionConfig
 from hldm.models.unet import StructuredUNet
+from hldm.models.windows import Windows
+
+#: The reverse processes, as settings of one solver. Of first order it is DDIM, and with noise DDPM (Lu et al. 2022),
+#: on the same grid of steps; diffusers' own DDIM and DDPM misplace steps whose number does not divide 1,000.
+SCHEDULERS = {
+    "dpm": {"algorithm_type": "dpmsolver++", "solver_order": 2},
+    "ddim": {"algorithm_type": "dpmsolver++", "solver_order": 1},
+    "ddpm": {"algorithm_type": "sde-dpmsolver++", "solver_order": 1},
+}
+
+#: Sampling begins at this log(signal / noise): below it epsilon tells next to nothing of z_0 (.6 % of the amplitude).
+FIRST_LOG_RATIO = -5.1
 
 
 class GaussianDiffusion:
@@ -33,7 +48,9 @@ class GaussianDiffusion:
         return noise if self.config.prediction == "epsilon" else self.scheduler.get_velocity(z, noise, step)
 
     def loss_weight(self, step: Tensor) -> Tensor:
-        """Min-SNR weighting (Hang et al. 2023)."""
+        """Min-SNR weighting (Hang et al. 2023), or ones where `min_snr_gamma` is None."""
+        if self.config.min_snr_gamma is None:
+            return torch.ones_like(step, dtype=torch.float32)
         snr = self.log_snr(step).exp()
         clipped = snr.clamp_max(self.config.min_snr_gamma)
         return clipped / (snr if self.config.prediction == "epsilon" else snr + 1)
@@ -41,6 +58,43 @@ class GaussianDiffusion:
     def errors(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Mean squared error of each subspace, ``(batch, channels, frames)`` to ``(batch, 4)``."""
         return (prediction - target).square().unflatten(1, (len(SUBSPACES), -1)).mean((2, 3))
+
+    def solver(self, scheduler: str | None = None, steps: int | None = None) -> DPMSolverMultistepScheduler:
+        """A fresh solver of the reverse process with its steps set; default: the configuration's.
+
+        Parameters
+        ----------
+        scheduler : {"dpm", "ddim", "ddpm"}, optional
+            DPM-Solver++ (2M), DDIM, or the paper's DDPM. The last draws noise at every step.
+        steps : int, optional
+        """
+        name = scheduler or self.config.scheduler
+        if name not in SCHEDULERS:
+            raise ValueError(f"scheduler is {name!r}, expected one of {', '.join(SCHEDULERS)}")
+        solver = DPMSolverMultistepScheduler.from_config(
+            self.scheduler.config, timestep_spacing="linspace", lambda_min_clipped=FIRST_LOG_RATIO, **SCHEDULERS[name]
+        )
+        solver.set_timesteps(steps or self.config.inference_steps)
+        return solver
+
+    def guide(self, known: Tensor, unknown: Tensor, strength: Tensor) -> Tensor:
+        """Predictions with the condition and without to the guided one, each subspace by itself.
+
+        Our reading of Eq. 5: eps_i = eps_i(null) + s w_i(c) (eps_i(c) - eps_i(null)). Where `guidance_rescale` is
+        not 0, that share of the excess over the standard deviation of eps_i(c) is taken back (Lin et al. 2024).
+
+        Parameters
+        ----------
+        known, unknown : Tensor (batch, latent channels, frames)
+        strength : Tensor (batch, 4)
+            s w_i(c).
+        """
+        known, unknown = (part.unflatten(1, (len(SUBSPACES), -1)) for part in (known, unknown))
+        guided = unknown + strength[:, :, None, None] * (known - unknown)
+        if rescale := self.config.guidance_rescale:
+            excess = known.std((2, 3), keepdim=True) / guided.std((2, 3), keepdim=True)
+            guided = guided * (rescale * excess + 1 - rescale)
+        return guided.flatten(1, 2)
 
     @torch.no_grad()
     def sample(
@@ -54,11 +108,17 @@ class GaussianDiffusion:
         weights: Tensor | None = None,
         guidance_scale: float | None = None,
         num_inference_steps: int | None = None,
+        scheduler: str | None = None,
+        generators: Sequence[torch.Generator] | None = None,
+        on_step: Callable[[int, Tensor, Tensor], None] | None = None,
     ) -> Tensor:
-        """From noise to a latent by DPM-Solver++ (2M), which is deterministic: the noise is the seed.
+        """From noise to a latent. "dpm" and "ddim" are deterministic: the noise is the seed.
 
-        Guidance acts on each subspace by itself, our reading of Eq. 5:
-        eps_i = eps_i(null) + s w_i(c) (eps_i(c) - eps_i(null)).
+        Guidance (see `guide`) acts between the two noise levels of `guidance_interval` (Kynkaanniemi et al. 2024);
+        elsewhere only the prediction with the condition is computed, at half the cost.
+
+        A latent longer than `window_frames` is predicted in overlapping windows at every step (see
+        `hldm.models.windows`), each with its part of the beat grid.
 
         Parameters
         ----------
@@ -70,17 +130,41 @@ class GaussianDiffusion:
             w_i(c); default: ones.
         guidance_scale : float, optional
             s; 1 is no guidance.
+        num_inference_steps, scheduler : optional
+            As of `solver`.
+        generators : sequence of torch.Generator, optional
+            One a sample, on the CPU: what "ddpm" draws its noise from, so that no sound depends on its batch.
+        on_step : callable, optional
+            Called at every step with t, z_t, and the estimate of z_0 that is made there.
         """
+        solver = self.solver(scheduler, num_inference_steps)
+        drawn = solver.config.algorithm_type.startswith("sde")
+        if drawn and len(generators or ()) != len(noise):
+            raise ValueError(f"found {len(generators or ())} generators for {len(noise)} samples, expected one each")
         scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
-        solver = DPMSolverMultistepScheduler.from_config(self.scheduler.config, timestep_spacing="linspace")
-        solver.set_timesteps(num_inference_steps or self.config.inference_steps, device=noise.device)
         strength = noise.new_full((len(noise), len(SUBSPACES)), scale) if weights is None else scale * weights
-        per_channel = strength.repeat_interleave(noise.shape[1] // len(SUBSPACES), dim=1)[:, :, None]
-        vector, tokens = (torch.cat(pair) for pair in zip(condition, null, strict=True))
-        beats = torch.cat([beat_position, beat_position])
+        windows = Windows(noise.shape[-1], self.config.window_frames, self.config.window_hop, noise.device)
+        beats = windows.split(beat_position)
+        told, free = (
+            [part.repeat(windows.count, *[1] * (part.ndim - 1)) for part in pair] for pair in (condition, null)
+        )
+        both = [torch.cat(pair) for pair in zip(told, free, strict=True)]
         z = noise
-        for step in solver.timesteps:
-            steps = step.expand(2 * len(z))
-            known, unknown = unet(torch.cat([z, z]), steps, vector, tokens, beats).chunk(2)
-            z = solver.step(unknown + per_channel * (known - unknown), step, z).prev_sample
+        for t in solver.timesteps:
+            parts = windows.split(z)
+            steps = t.to(z.device).expand(len(parts))
+            if self._guided(t, strength):
+                out = unet(parts.repeat(2, 1, 1), steps.repeat(2), *both, beats.repeat(2, 1))
+                prediction = self.guide(*(windows.merge(part) for part in out.chunk(2)), strength)
+            else:
+                prediction = windows.merge(unet(parts, steps, *told, beats))
+            fresh = torch.stack([torch.randn(z.shape[1:], generator=g) for g in generators]) if drawn else None
+            before, z = z, solver.step(prediction, t, z, variance_noise=fresh).prev_sample
+            if on_step:
+                on_step(int(t), before, solver.model_outputs[-1])
         return z
+
+    def _guided(self, t: Tensor, strength: Tensor) -> bool:
+        low, high = self.config.guidance_interval
+        noise_over_signal = math.exp(-0.5 * float(self.log_snr(t)))
+        return low < noise_over_signal <= high and bool((strength != 1).any())
