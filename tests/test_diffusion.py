@@ -176,6 +176,7 @@ def test_guidance_is_paid_for_only_within_its_interval():
     network, ratios = Network(), []
     process.sample(
         network, randn(2, 32, 8), (torch.ones(2, 1), torch.zeros(2, 1, 1)), nothing(2), torch.zeros(2, 8),
+        num_inference_steps=20,
         on_step=lambda t, z, z_0: ratios.append(math.exp(-0.5 * float(process.log_snr(torch.tensor(t))))),
     )  # fmt: skip
     assert network.asked == [4 if 0.5 < ratio <= 2.0 else 2 for ratio in ratios]

@@ -51,10 +51,10 @@ class MedicalAttention(nn.Module):
         # The cosine of a difference is a product of two columns, which costs 2 (not frames) cosines a frame.
         query = self.periodicity[:, None, None] * torch.stack([query.cos(), query.sin()], dim=-1)
         periodic = query @ torch.stack([key.cos(), key.sin()], dim=-2)
-        mask = periodic - self.locality[:, None, None] * (tau[..., :, None] - tau[..., None, :]).abs()
+        mask = periodic.addcmul(self.locality[:, None, None], (tau[..., :, None] - tau[..., None, :]).abs(), value=-1)
         cut = mask.detach() < mask.detach().amax(-1, keepdim=True) - CUTOFF
-        itself = torch.eye(mask.shape[-1], dtype=torch.bool, device=mask.device)
-        return mask.masked_fill(cut & ~itself, -torch.inf)
+        cut.diagonal(dim1=-2, dim2=-1).fill_(False)
+        return mask.masked_fill(cut, -torch.inf)
 
     @torch.no_grad()
     def cut_share(self, beat_position: Tensor) -> Tensor:
