@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "session": ["Session", "setup"],
         "plots": ["bars", "mel_spectrogram", "show", "spectrogram", "waveform"],
         "audio": ["compare", "player"],
+        "diffusion": ["beat_maps", "latent", "scrub"],
         "embeddings": ["cloud", "matrix", "shaded"],
         "graph": ["explore"],
         "widgets": ["choices"],

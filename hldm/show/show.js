@@ -30,16 +30,28 @@
   }, true);
   // Choose, and see and hear what was computed for that choice.
   for (const chooser of root.querySelectorAll(".hldm-choices")) {
-    const selects = [...chooser.querySelectorAll("select")];
+    const controls = [...chooser.querySelectorAll(".hldm-controls :is(select, input[type='range'])")];
     const panels = [...chooser.querySelectorAll(".hldm-panel")];
     const update = () => {
-      const key = JSON.stringify(selects.map((select) => select.value));
+      const key = JSON.stringify(controls.map((control) => control.value));
+      const playing = panels.map((panel) => panel.querySelector("audio")).find((audio) => audio && !audio.paused);
+      const at = playing?.currentTime;
       for (const panel of panels) {
         panel.hidden = panel.dataset.key !== key;
         if (panel.hidden) for (const audio of panel.querySelectorAll("audio")) audio.pause();
       }
+      // On a slider one goes on listening at the same moment of the next sound.
+      const slider = controls.find((control) => control.type === "range");
+      if (!slider) return;
+      const name = JSON.parse(slider.dataset.names)[slider.value];
+      slider.setAttribute("aria-valuetext", name);
+      chooser.querySelector("output").textContent = name;
+      const next = panels.find((panel) => !panel.hidden)?.querySelector("audio");
+      if (at === undefined || !next) return;
+      next.currentTime = at;
+      next.play();
     };
-    for (const select of selects) select.addEventListener("change", update);
+    for (const control of controls) control.addEventListener(control.type === "range" ? "input" : "change", update);
     update();
   }
 }
