@@ -119,8 +119,8 @@ class Synthesizer:
     >>> loud = synth.what_if(base, "grade IV/VI systolic murmur")
     """
 
-    #: Seconds; longer ones await windows that overlap.
-    DURATIONS = (1.0, 20.0)
+    #: Seconds. What is longer than a training clip is made of windows that overlap (`hldm.models.windows`).
+    DURATIONS = (1.0, 60.0)
 
     def __init__(
         self,
@@ -181,7 +181,7 @@ class Synthesizer:
         seed : int
             Same seed and prompt, same sound.
         duration : float, optional
-            Seconds, from 1 to 20; default: 5.12.
+            Seconds, from 1 to 60; default: 5.12.
         num_inference_steps, guidance_scale : optional
             Solver steps and strength of guidance; default: the model's.
 
