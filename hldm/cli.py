@@ -133,6 +133,9 @@ def _evaluate(options) -> None:
     if options.latent:
         print(_latent(options).to_string(float_format="{:.3f}".format))
         return
+    if options.what_if:
+        print("\n\n".join(table.to_string(float_format="{:.3f}".format) for table in _what_if(options)))
+        return
     from hldm import Synthesizer
     from hldm.data import CircorCorpus
     from hldm.evaluation import evaluate
@@ -169,6 +172,15 @@ def _latent(options):
     return evaluate_latent(MultiScaleVAE.from_pretrained(), known, pairs=wanted)
 
 
+def _what_if(options):
+    from hldm import Synthesizer
+    from hldm.evaluation.what_if import evaluate_what_if
+
+    profile = PROFILES[options.profile]
+    seeds = range(options.seeds or max(6, profile.samples // 3))
+    return evaluate_what_if(Synthesizer.from_pretrained(), seeds, num_inference_steps=profile.inference_steps)
+
+
 def _book(options) -> int:
     from hldm.book.__main__ import main as book
 
@@ -187,6 +199,16 @@ def _count(text: str) -> int:
     if number < 1:
         raise ValueError
     return number
+
+
+def _several(text: str) -> int:
+    number = int(text)
+    if number < 3:
+        raise ValueError
+    return number
+
+
+_several.__name__ = "number above 2"
 
 
 _count.__name__ = "number above 0"
@@ -238,6 +260,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--latent", action="store_true", help="measure the VAE's subspaces instead, on simulated hearts too"
     )
+    sub.add_argument("--what-if", action="store_true", help="measure what-if edits instead; needs no corpus")
+    sub.add_argument("--seeds", type=_several, help="hearts to edit with --what-if (default: a third of the profile's)")
     _add_profile(sub)
 
     sub = command("book", _book, "execute the chapters and render the site to _build/html")

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "diffusion": ["beat_maps", "latent", "scrub"],
         "embeddings": ["cloud", "matrix", "shaded"],
         "graph": ["explore"],
+        "form": ["Form", "what_if_panel"],
         "widgets": ["choices"],
         "exercises": ["check_answer"],
     },

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hldm.show.difference import comparable, difference
 from hldm.show.plots import decibels
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ def compare(
 ) -> HTML:
     """Two players side by side, on one scale of level and colour; below each other on a phone.
 
+    Two generated sounds of equal length are also held against each other: which facts of the record differ, where the
+    level does, and how far each subspace of the latent moved.
+
     Parameters
     ----------
     a, b : object or ndarray (samples,)
@@ -86,7 +90,8 @@ def compare(
     sounds = [_samples(sound, sampling_rate) for sound in (a, b)]
     gain = _gain([_shifted(*sound) for sound in sounds]) if boost else None
     figures = [_figure(*sound, title, alt, gain) for sound, title, alt in zip(sounds, titles, alts, strict=True)]
-    return _html('<div class="hldm-pair">' + "".join(figures) + "</div>")
+    body = '<div class="hldm-pair">' + "".join(figures) + "</div>"
+    return _html(body + difference(a, b, titles) if comparable(a, b) else body)
 
 
 def _samples(sound, sampling_rate: int | None) -> tuple[np.ndarray, int]:
