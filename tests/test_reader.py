@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hldm.data import ClinicalRecord, DiastolicMurmur, SystolicMurmur
+from hldm.data.ages import age_group
 from hldm.knowledge import as_told, narrative, random_record, read_prompt
-from hldm.knowledge.ages import age_group
 from hldm.knowledge.facts import MURMURS
 from hldm.knowledge.spelling import respell
 from hldm.knowledge.vocabulary import lexicon, rules, standing

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from hldm.data.ages import age_group
 from hldm.data.errors import DataError
 from hldm.data.records import (
     AgeGroup,
@@ -17,7 +18,7 @@ from hldm.data.records import (
     SystolicMurmur,
 )
 from hldm.data.tables import read_table
-from hldm.knowledge.ages import age_group, in_years
+from hldm.knowledge.ages import in_years
 from hldm.knowledge.graph import split_cell
 from hldm.knowledge.vocabulary import ROMAN
 

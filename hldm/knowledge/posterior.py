@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hldm.data.ages import age_group
 from hldm.data.records import (
     ClinicalRecord,
     DiastolicMurmur,
@@ -28,7 +29,6 @@ from hldm.data.records import (
     SystolicTiming,
 )  # fmt: skip
 from hldm.data.tables import read_table
-from hldm.knowledge.ages import age_group
 from hldm.knowledge.graph import split_cell
 
 TYPICAL, ALTERNATIVE, OTHER = 0.65, 0.25, 0.10  # probability shared by the values of each rank

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hldm.data.ages import age_group, age_limits
 from hldm.data.records import (
     AgeGroup,
     ClinicalRecord,
@@ -18,7 +19,6 @@ from hldm.data.records import (
     SystolicMurmur,
 )  # fmt: skip
 from hldm.data.tables import read_table
-from hldm.knowledge.ages import age_group, age_limits
 from hldm.knowledge.narration import as_told
 
 UNKNOWN_SHARE = 0.15  # of every optional field

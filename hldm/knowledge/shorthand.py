@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import random
 
+from hldm.data.ages import age_group
 from hldm.data.records import AgeGroup, ClinicalRecord, Location, Murmur, Sex, SystolicMurmur
 from hldm.knowledge import wordings
-from hldm.knowledge.ages import age_group, count_age
+from hldm.knowledge.ages import count_age
 from hldm.knowledge.narration import as_told, condition_name
 from hldm.knowledge.reader import read_prompt
 

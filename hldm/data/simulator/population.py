@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hldm.data.ages import age_group
 from hldm.data.records import (
     AgeGroup,
     ClinicalRecord,
@@ -33,7 +34,7 @@ def complete_record(record: ClinicalRecord, seed: int) -> ClinicalRecord:
 
     if record.age_group is None and not record.pregnant:
         if record.age_years is not None:
-            known["age_group"] = age_group_of(record.age_years)
+            known["age_group"] = age_group(record.age_years) or AgeGroup.YOUNG_ADULT  # the oldest with a row
         else:
             known["age_group"] = draw("Age", "age")
     if record.pregnant is None:
@@ -77,11 +78,6 @@ def draw_patient(seed: int) -> ClinicalRecord:
             diastolic=DiastolicMurmur() if draw >= subjects - diastolic else None,
         )
     return complete_record(record, seed)
-
-
-def age_group_of(years: float) -> AgeGroup:
-    """The class of an age, by the limits that CirCor's authors cite."""
-    return [group for group in AgeGroup if years >= physiology(group, "age_min_years")][-1]
 
 
 def _draw_pair(field: str, rng: np.random.Generator) -> list[str]:
