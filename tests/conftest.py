@@ -2,6 +2,7 @@
 
 import hypothesis
 import pytest
+from published import write_by_hand
 
 from hldm import config
 from hldm.data import CircorCorpus
@@ -24,3 +25,9 @@ def circor() -> CircorCorpus:
 def simulated() -> CircorCorpus:
     """The small simulated corpus that comes with the project."""
     return CircorCorpus(config.simulated_folder())
+
+
+@pytest.fixture
+def published(tmp_path):
+    """The corpus of `published.write_by_hand`."""
+    return write_by_hand(tmp_path)

@@ -1,0 +1,130 @@
+"""What is wrong with a corpus is named: file, field and what was found."""
+
+import numpy as np
+import pytest
+import soundfile
+from published import SAMPLES, waveform
+
+from hldm.data import CircorCorpus, DataError
+
+
+def edit(name, old, new):
+    def spoil(root):
+        path = root / name
+        text = path.read_bytes().decode()
+        assert old in text
+        path.write_bytes(text.replace(old, new).encode())
+
+    return spoil
+
+
+def remove(name):
+    return lambda root: (root / name).unlink()
+
+
+def record(name, rate=4000, channels=1, samples=SAMPLES):
+    noise = np.tile(waveform(samples)[:, None], channels)
+    return lambda root: soundfile.write(root / name, noise, rate, subtype="PCM_16")
+
+
+def garble(name):
+    return lambda root: (root / name).write_bytes(b"\xff\xfe\x00")
+
+
+def truncate(name, size):
+    return lambda root: (root / name).write_bytes((root / name).read_bytes()[:size])
+
+
+CSV, TXT = "training_data.csv", "training_data/102.txt"
+HEA, WAV, TSV = (f"training_data/102_MV.{kind}" for kind in ("hea", "wav", "tsv"))
+
+MALFORMED = {
+    "no table of patients": (remove(CSV), "training_data.csv", None),
+    "an empty table of patients": (truncate(CSV, 0), "training_data.csv", None),
+    "a table that is no text": (garble(CSV), "training_data.csv", None),
+    "a column short": (edit(CSV, ",Murmur locations", ""), "training_data.csv", "columns"),
+    "no column of sites": (edit(CSV, "Recording locations:", "Where"), "training_data.csv", "columns"),
+    "a patient twice": (edit(CSV, "103,", "102,"), "training_data.csv", "Patient ID"),
+    "a stranger": (edit(CSV, "102,MV", "104,MV"), "102.txt", "id"),
+    "an unknown value": (edit(TXT, "Male", "male"), "102.txt", "patient 102: Sex"),
+    "an unknown yes": (edit(TXT, "False", "no"), "102.txt", "patient 102: Pregnancy status"),
+    "an unknown grade": (edit("training_data/101.txt", "I/IV", "I/VI"), "101.txt",
+                         "patient 101: Diastolic murmur grading"),
+    "a negative height": (edit(TXT, "98.0", "-98"), "102.txt", "patient 102: Height"),
+    "a field short": (edit(TXT, "#Murmur: Absent\n", ""), "102.txt", "patient 102"),
+    "text and table at odds": (edit(TXT, "98.0", "89.0"), "102.txt", "Height"),
+    "sites at odds": (edit(CSV, "102,MV", "102,AV"), "102.txt", "Recording locations:"),
+    "another id": (edit(TXT, "102 1 4000", "103 1 4000"), "102.txt", "line 1"),
+    "another count": (edit(TXT, "102 1 4000", "102 2 4000"), "102.txt", "line 1"),
+    "another rate in the text": (edit(TXT, "102 1 4000", "102 1 2000"), "102.txt", "line 1"),
+    "an empty text": (truncate(TXT, 0), "102.txt", "line 1"),
+    "a path that leaves": (edit(TXT, "102_MV.wav", "../102_MV.wav"), "102.txt", "line 2"),
+    "a site of no name": (edit(TXT, "MV", "XV"), "102.txt", "line 2"),
+    "another patient's file": (edit(TXT, "102_MV.", "101_MV."), "102.txt", "line 2"),
+    "a site that the name denies": (edit(TXT, "MV 102_MV", "AV 102_MV"), "102.txt", "line 2"),
+    "no text": (garble(TXT), "102.txt", None),
+    "no header": (remove(HEA), "102_MV.hea", None),
+    "an empty header": (truncate(HEA, 0), "102_MV.hea", None),
+    "a header of another length": (edit(HEA, "8000", "8001"), "102_MV.wav", "samples"),
+    "a header of another rate": (edit(HEA, "4000", "2000"), "102_MV.hea", "sampling rate"),
+    "a header of another site": (edit(HEA, "0 MV", "0 AV"), "102_MV.hea", "signal name"),
+    "a header that leaves": (edit(HEA, "102_MV.wav", "../102_MV.wav"), "102_MV.hea", None),
+    "a header of two channels": (edit(HEA, "102_MV 1", "102_MV 2"), "102_MV.hea", "number of channels"),
+    "no audio": (remove(WAV), "102_MV.wav", None),
+    "no WAV": (truncate(WAV, 20), "102_MV.wav", None),
+    "a truncated WAV": (truncate(WAV, 9000), "102_MV.wav", "data"),
+    "a WAV of another rate": (record(WAV, rate=2000), "102_MV.wav", "sampling rate"),
+    "a WAV of two channels": (record(WAV, channels=2), "102_MV.wav", "channels"),
+    "a shorter WAV": (record(WAV, samples=7999), "102_MV.wav", "samples"),
+    "an empty WAV": (record(WAV, samples=0), "102_MV.wav", "data"),
+    "no segments": (remove(TSV), "102_MV.tsv", None),
+    "segments that are no text": (garble(TSV), "102_MV.tsv", None),
+    "a header that is no text": (garble(HEA), "102_MV.hea", None),
+    "an empty table of segments": (truncate(TSV, 0), "102_MV.tsv", None),
+    "a state of no meaning": (edit(TSV, "\t3\n", "\t5\n"), "102_MV.tsv", "line 3"),
+    "a segment that runs back": (edit(TSV, "0.5\t2\t3", "0.5\t0.4\t3"), "102_MV.tsv", "line 3"),
+    "a segment of no time": (edit(TSV, "0.5\t2\t3", "0.5\tnan\t3"), "102_MV.tsv", "line 3"),
+    "a segment past the end": (edit(TSV, "0.5\t2\t3", "0.5\t2.1\t3"), "102_MV.tsv", "line 3"),
+    "two columns": (edit(TSV, "0.5\t2\t3", "0.5\t2"), "102_MV.tsv", "line 3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_what_is_malformed_is_named(published, case):
+    spoil, file, field = MALFORMED[case]
+    spoil(published)
+    with pytest.raises(DataError) as caught:
+        list(CircorCorpus(published))
+    assert (caught.value.file.name, caught.value.field) == (file, field)
+    assert [p.file.name for p in CircorCorpus(published).check().problems][:1] == [file]
+
+
+def test_a_folder_that_is_no_corpus_is_refused(tmp_path):
+    with pytest.raises(DataError, match="training_data"):
+        CircorCorpus(tmp_path)
+
+
+def test_the_report_lists_all_problems_at_once(published):
+    for name in ("a truncated WAV", "an unknown grade"):
+        MALFORMED[name][0](published)
+    remove("training_data/102_MV.tsv")(published)
+    record("training_data/102_AV.wav")(published)
+    edit("training_data.csv", ",Murmur locations", "")(published)
+    report = CircorCorpus(published).check()
+    assert not report.ok
+    assert sorted(p.file.name for p in report.problems) == [
+        "101.txt", "102_AV.wav", "102_MV.wav", "training_data.csv",
+    ]  # fmt: skip
+    assert all(str(problem) in str(report) for problem in report.problems)
+
+
+def test_every_truncated_header_and_wav_is_refused(published):
+    for name, sizes in (("102_MV.hea", range(52)), ("102_MV.wav", (0, 4, 11, 12, 30, 43, 44, 45, 100, 16043))):
+        path = published / "training_data" / name
+        whole = path.read_bytes()
+        for size in sizes:
+            path.write_bytes(whole[:size])
+            with pytest.raises(DataError):
+                CircorCorpus(published).recording("102_MV")
+        path.write_bytes(whole)
+    assert CircorCorpus(published).recording("102_MV").name == "102_MV"
