@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import librosa
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -64,19 +63,44 @@ class LogMel(nn.Module):
         magnitude[..., heard, :] = power.clamp_min(0).sqrt()
         return magnitude
 
+    def transform(self, waveform: Tensor) -> Tensor:
+        """Short-time spectrum, ``(batch, samples) -> (batch, bins, samples // hop_length + 1)``, complex."""
+        return torch.stft(
+            waveform, self.config.n_fft, self.config.hop_length,
+            window=self.window, center=True, pad_mode="constant", return_complex=True,
+        )  # fmt: skip
+
+    def to_waveform(self, spectrum: Tensor) -> Tensor:
+        """The inverse of `transform`, ``(batch, bins, frames + 1) -> (batch, frames * hop_length)``."""
+        samples = (spectrum.shape[-1] - 1) * self.config.hop_length
+        return torch.istft(
+            spectrum, self.config.n_fft, self.config.hop_length, window=self.window, center=True, length=samples
+        )
+
+    def settle(self, magnitude: Tensor, spectrum: Tensor, rounds: int) -> Tensor:
+        """A spectrum whose phase fits `magnitude`, from the phase of `spectrum`; both ``(batch, bins, frames + 1)``.
+
+        Fast Griffin-Lim (Perraudin et al. 2013), with librosa's momentum of 0.99.
+        """
+        before = torch.zeros_like(spectrum)
+        for _ in range(rounds):
+            found = self.transform(self.to_waveform(magnitude * torch.sgn(spectrum)))
+            spectrum, before = found - 0.99 / 1.99 * before, found
+        return spectrum
+
+    @torch.no_grad()
     def griffin_lim(self, log_mel: Tensor, iterations: int = 32, seed: int = 0) -> Tensor:
         """A waveform with about this log-mel, ``(..., mels, frames) -> (..., frames * hop_length)``, float32.
 
-        Fast Griffin-Lim (Perraudin et al. 2013) as librosa implements it. The phase is a guess: compare
-        spectra, not samples. Nothing is left above ``fmax``.
+        It starts from the phase of white noise, the same for all sounds of a batch, so that none depends on its
+        neighbours. The phase is a guess: compare spectra, not samples. Nothing is left above ``fmax``.
         """
-        magnitude = self.to_magnitude(log_mel.detach().float().cpu()) / self.scale
-        frames = magnitude.shape[-1]
+        log_mel = log_mel.detach().float().cpu()
+        shape = log_mel.shape
+        magnitude = self.to_magnitude(log_mel.reshape(-1, *shape[-2:])) / self.scale
         # One more frame, since a centred transform of `frames * hop` samples has it.
-        padded = torch.cat([magnitude, magnitude[..., -1:]], dim=-1).numpy()
-        waveform = librosa.griffinlim(
-            padded, n_iter=iterations, hop_length=self.config.hop_length, n_fft=self.config.n_fft,
-            window="hann", center=True, pad_mode="constant", random_state=seed,
-            length=frames * self.config.hop_length,
-        )  # fmt: skip
-        return torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))
+        magnitude = torch.cat([magnitude, magnitude[..., -1:]], dim=-1)
+        noise = torch.randn(1, shape[-1] * self.config.hop_length, generator=torch.Generator().manual_seed(seed))
+        first = self.transform(noise).expand(magnitude.shape)
+        spectrum = self.settle(magnitude, first, iterations)
+        return self.to_waveform(magnitude * torch.sgn(spectrum)).reshape(*shape[:-2], -1)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -68,6 +69,26 @@ class KnownClips:
     def states(self) -> Tensor:
         """Heart state of every frame, (clips, frames), int64."""
         return torch.stack([clip.states for clip in self.clips])
+
+    def few(self, most: int, seed: int = 0) -> KnownClips:
+        """At most so many of the clips, at random, but one of every patient before a second one of any."""
+        if len(self) <= most:
+            return self
+        chosen = np.sort(take_turns(np.arange(len(self)), self.patients, np.random.default_rng(seed))[:most])
+        return replace(
+            self,
+            clips=tuple(self.clips[i] for i in chosen),
+            waveforms=self.waveforms[chosen],
+            cycles=tuple(self.cycles[i] for i in chosen),
+            factors={name: values[chosen] for name, values in self.factors.items()},
+        )
+
+
+def take_turns(indices: np.ndarray, patients: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The indices at random, but the first clip of every patient before the second one of any."""
+    shuffled = rng.permutation(indices)
+    turn = pd.Series(patients[shuffled]).groupby(patients[shuffled]).cumcount()
+    return shuffled[np.argsort(turn, kind="stable")]
 
 
 def real_clips(recordings: Iterable[Recording], name: str, audio: AudioConfig = AudioConfig()) -> KnownClips:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from hldm.config import SUBSPACES, shared_weights
+from hldm.config import SUBSPACES
 from hldm.evaluation import disentanglement
 from hldm.evaluation.factors import OWN, KnownClips
 from hldm.evaluation.interpretability import (
@@ -25,14 +26,15 @@ from hldm.evaluation.interpretability import (
     repeating,
     strangers,
 )
-from hldm.evaluation.listening import Vocode, area_under_curve, resynthesise
+from hldm.evaluation.listening import Vocode, area_under_curve
 from hldm.evaluation.measurers import Judge
 from hldm.evaluation.resampling import Estimate, Sample, interval
+from hldm.evaluation.resynthesis import by_way_of, resynthesise
 from hldm.evaluation.swaps import swap_test
 from hldm.models import MultiScaleVAE, split_subspaces
-from hldm.models.vocoder import Vocoder
 
 PROBES = "linear probes of mean and spread over time, by patient"
+RHYTHM = "autocorrelation of the envelope"
 PATTERNS = "the same with autocorrelations and means by heart state"
 
 
@@ -68,6 +70,7 @@ def evaluate_latent(
     judge: Judge | None = None,
     vocode: Vocode | None = None,
     pairs: int = 200,
+    sounds: int = 240,
     repeats: int = 100,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -81,9 +84,12 @@ def evaluate_latent(
     judge : Judge, optional
         Default: the shipped one.
     vocode : callable, optional
-        Default: the shipped `Vocoder`; Griffin-Lim where there is none.
+        Default: Griffin-Lim, as of `hldm.Synthesizer`.
     pairs : int
         Of the swap test, at most.
+    sounds : int
+        Clips that are vocoded for the resynthesis, at most: one of every patient before a second one of any. What
+        needs no sound is measured on all clips.
     repeats : int
         Resamplings of each interval.
 
@@ -94,12 +100,14 @@ def evaluate_latent(
         and `measured by`.
     """
     judge = judge or Judge.from_pretrained()
-    if vocode is None:
-        shipped = shared_weights("vocoder.safetensors").is_file()
-        vocode = Vocoder.from_pretrained().vocode if shipped else known[0].mel.griffin_lim
+    vocode = vocode or known[0].mel.griffin_lim
     rows = []
     for clips in known:
-        for part in (_subspaces(vae, clips, repeats, seed), _sounds(vae, clips, judge, vocode, pairs, seed)):
+        for part in (
+            _subspaces(vae, clips, repeats, seed),
+            _swaps(vae, clips, judge, vocode, pairs, seed),
+            _resynthesis(vae, clips.few(sounds, seed), judge, vocode, seed),
+        ):
             rows += [_row(line, clips.name) for line in part]
     return pd.DataFrame(rows).set_index(["data", "metric"])
 
@@ -224,11 +232,11 @@ def _units(groups: dict[str, np.ndarray]) -> list[str]:
     return [name for name, z in groups.items() for _ in range(z.shape[1])]
 
 
-def _sounds(
+def _swaps(
     vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, pairs: int, seed: int
 ) -> Iterator[Line]:
-    """What independent measurers hear after a swap, and after the way there and back."""
-    by, rhythm = f"{judge.name} {judge.hash[:8]}".strip(), "autocorrelation of the envelope"
+    """What independent measurers hear after a swap."""
+    by, rhythm = _name(judge), RHYTHM
     test = swap_test(vae, known, judge, vocode, most=pairs, seed=seed)
     after = test.after["murmur"]
     lines = (
@@ -247,12 +255,21 @@ def _sounds(
         yield Line(f"{subspace} swapped: hit (R^2)", "higher", test.hit(subspace), 0.0, 1.0, measurer)
         yield Line(f"{subspace} swapped: leak (sd)", "lower", test.leak(subspace), np.nan, 0.0, f"{by}, {rhythm}")
 
-    there = resynthesise(vae, known, judge, vocode, seed)
-    for name, figure, best, measurer in (
-        ("heart rate error (bpm)", there.rate_error, there.rate_error(there.original), rhythm),
-        ("heart rate shift (bpm)", there.rate_shift, there.rate_shift(there.vocoded), rhythm),
-        ("murmur AUC lost (points)", there.auc_loss, there.auc_loss(there.vocoded), by),
+
+def _resynthesis(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, seed: int) -> Iterator[Line]:
+    """What is left after the way there and back; at best, what the vocoder alone leaves, or what was there."""
+    alone, by = partial(vocode, seed=seed), _name(judge)
+    found = resynthesise(known, {"alone": alone, "both": by_way_of(vae, alone)}, judge=judge, seed=seed)
+    for measure, better, floor, best, measurer in (
+        ("heart rate error (bpm)", "lower", np.nan, "original", RHYTHM),
+        ("heart rate shift (bpm)", "lower", np.nan, "alone", RHYTHM),
+        ("murmur AUC lost (points)", "lower", np.nan, "alone", by),
+        ("murmur AUC", "higher", 0.5, "original", by),
+        ("Frechet ratio", "lower", np.nan, "alone", by),
+        ("linear two-sample AUC", "lower", np.nan, "alone", by),
     ):
-        yield Line(f"resynthesis: {name}", "lower", figure(there.returned), np.nan, best, measurer)
-    area = there.murmur_auc
-    yield Line("resynthesis: murmur AUC", "higher", area(there.returned), 0.5, area(there.original), by)
+        yield Line(f"resynthesis: {measure}", better, found[measure, "both"], floor, found[measure, best], measurer)
+
+
+def _name(judge: Judge) -> str:
+    return f"{judge.name} {judge.hash[:8]}".strip()

@@ -1,4 +1,4 @@
-"""What a recording loses on its way to a log-mel and back: sounds beside their originals, clip by clip.
+"""What a recording loses on its way to a log-mel and back: sounds beside their originals.
 
 The measure of every vocoder, and of a VAE with one behind it; ``hldm train vocoder`` writes the figures of the shipped
 one into its model card.
@@ -7,8 +7,7 @@ one into its model card.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,71 +16,24 @@ import torch
 from scipy.signal import butter, hilbert, sosfiltfilt
 from torch import Tensor
 
-from hldm.config import AudioConfig, Profile
-from hldm.data.clips import annotated_stretches, clip_starts, normalise
+from hldm.config import Profile
 from hldm.data.mel import LogMel
-from hldm.data.records import ClinicalRecord, Recording
+from hldm.evaluation.factors import KnownClips, real_clips
 from hldm.evaluation.fidelity import frechet_distance, mel_spectral_distance, two_sample_auc
+from hldm.evaluation.listening import Heard, area_under_curve, listen
 from hldm.evaluation.measurers import Judge
-from hldm.evaluation.physiology import estimate_heart_rate, s1_s2_envelope_correlation, state_levels
+from hldm.evaluation.physiology import s1_s2_envelope_correlation, state_levels
 from hldm.evaluation.resampling import Estimate, Sample, interval
+from hldm.models.vae import MultiScaleVAE
 from hldm.models.vocoder import Vocoder
 from hldm.training.card import write_card
 from hldm.training.corpus import corpus_name, unseen_corpus
-from hldm.training.vocoder import SpectralDistance, VocoderTraining, train_vocoder
+from hldm.training.vocoder import SpectralDistance, VocoderTraining, train_vocoder, vae_beside
 
 #: Log-mels (clips, mels, frames) to waveforms (clips, samples).
 Method = Callable[[Tensor], Tensor]
 #: Seconds by which an S1 or S2 may be displaced and still be looked for.
 FARTHEST = 0.05
-
-
-@dataclass(frozen=True)
-class Original:
-    """A clip that starts with S1, and the log-mel that the rest of its recording surrounds.
-
-    Attributes
-    ----------
-    waveform : ndarray (samples,), float32
-    log_mel : Tensor (mels, frames), dB
-    cycles : ndarray (beats, 5)
-        As of `Recording.cycles`, in seconds into the clip.
-    record : ClinicalRecord
-    patient_id : str
-    """
-
-    waveform: np.ndarray
-    log_mel: Tensor
-    cycles: np.ndarray
-    record: ClinicalRecord
-    patient_id: str
-
-
-def originals(recordings: Iterable[Recording], audio: AudioConfig = AudioConfig()) -> list[Original]:
-    """Clips of ``audio.clip_seconds`` that do not overlap, at the level of the training clips."""
-    mel, found = LogMel(audio), []
-    for recording in recordings:
-        recording = recording.resample(audio.sampling_rate)
-        waveform = normalise(recording.waveform, recording.annotated)
-        log_mel = mel(torch.from_numpy(waveform))
-        for stretch in annotated_stretches(recording):
-            for index in clip_starts(stretch, audio.clip_seconds, audio.clip_seconds):
-                frame = int(np.ceil(stretch[index, 0] * audio.frame_rate))
-                clip = log_mel[:, frame : frame + audio.clip_frames]
-                start = frame * audio.hop_length
-                if clip.shape[-1] == audio.clip_frames:
-                    cycles = stretch - start / audio.sampling_rate
-                    inside = (cycles[:, 0] >= 0) & (cycles[:, 4] <= audio.clip_seconds)
-                    found.append(
-                        Original(
-                            waveform[start : start + audio.clip_samples],
-                            clip,
-                            cycles[inside],
-                            recording.record,
-                            recording.patient_id,
-                        )
-                    )
-    return [clip for clip in found if len(clip.cycles)]
 
 
 def timing_errors(estimate: np.ndarray, reference: np.ndarray, sampling_rate: int, cycles: np.ndarray) -> np.ndarray:
@@ -114,10 +66,10 @@ def timing_errors(estimate: np.ndarray, reference: np.ndarray, sampling_rate: in
     return np.array(errors)
 
 
-def _beside(estimate: np.ndarray, original: Original, audio: AudioConfig, mel: LogMel) -> dict[str, float]:
+def _beside(estimate: np.ndarray, reference: np.ndarray, cycles: np.ndarray, mel: LogMel) -> dict[str, float]:
     """Every measure of one clip and its original."""
-    rate, reference, cycles = audio.sampling_rate, original.waveform, original.cycles
-    pair = torch.from_numpy(np.stack([estimate, reference]))
+    audio = mel.config
+    rate, pair = audio.sampling_rate, torch.from_numpy(np.stack([estimate, reference]))
     inside = SpectralDistance(audio)(pair[:1], pair[1:])
     above = SpectralDistance(audio, (audio.fmax, rate / 2))(pair[:1], pair[1:])[1]
     systole = [state_levels(x, rate, cycles, band=(100.0, 400.0)).systole for x in (estimate, reference)]
@@ -133,62 +85,99 @@ def _beside(estimate: np.ndarray, original: Original, audio: AudioConfig, mel: L
     }
 
 
-def resynthesis_table(
-    clips: Sequence[Original],
+def resynthesise(
+    known: KnownClips,
     methods: Mapping[str, Method],
     *,
     judge: Judge | None = None,
-    audio: AudioConfig = AudioConfig(),
     splits: int = 20,
     seed: int = 0,
-) -> pd.DataFrame:
+    batch_size: int = 16,
+) -> dict[tuple[str, str], Estimate]:
     """Measure ways from log-mels back to sounds.
 
-    Pair by pair, what `SpectralDistance`, `timing_errors` and `hldm.evaluation.physiology` say. Set by set, in the
-    judge's embedding: patients are halved again and again, and the resynthesised clips of one half are held against
-    the originals of the other. ``Frechet ratio`` is their distance over that of original clips on both sides, so
-    that 1 is no loss; ``linear two-sample AUC`` stands beside that of the originals.
+    Clip by clip, what `SpectralDistance`, `timing_errors` and `hldm.evaluation.physiology` say, and the heart rate: its
+    error is against the annotation, its shift against what the same measurer hears in the original. Over all clips,
+    how well the judge tells those with a murmur, and the points of area under its curve that the original had more. Set
+    by set, in the judge's embedding: patients are halved again and again, and the resynthesised clips of one half are
+    held against the originals of the other. ``Frechet ratio`` is their distance over that of original clips on both
+    sides, so that 1 is no loss; ``linear two-sample AUC`` stands beside that of the originals.
 
     Parameters
     ----------
-    clips : sequence of Original
+    known : KnownClips
         Of two patients or more.
     methods : mapping of name to callable
-        Log-mels ``(clips, mels, frames)`` to waveforms ``(clips, samples)``. Called with one clip at a time.
+        Log-mels ``(clips, mels, frames)`` to waveforms ``(clips, samples)``; see `by_way_of`.
+    judge : Judge, optional
+        Default: the shipped one.
+    batch_size : int
+        Clips that a method is called with.
 
     Returns
     -------
-    DataFrame
-        Columns ``measure``, ``method``, ``value``, ``low``, ``high`` (95 %, by patient), ``clips``, ``patients``. The
-        method ``original`` is there where a real sound has a value of its own.
+    dict of Estimate
+        By measure and method, with 95 % intervals by patient. The method ``original`` is there where a real sound has
+        a value of its own.
     """
-    judge, mel = judge or Judge.from_pretrained(), LogMel(audio)
-    groups = np.array([clip.patient_id for clip in clips])
-    sounds = {"original": [clip.waveform for clip in clips]}
+    judge = judge or Judge.from_pretrained()
+    sounds = {"original": known.waveforms}
     for name, method in methods.items():
-        sounds[name] = [method(clip.log_mel[None])[0].numpy() for clip in clips]
+        sounds[name] = np.concatenate([method(chunk).numpy() for chunk in known.log_mels.split(batch_size)])
+    heard = {name: listen(waveforms, known.cycles, judge) for name, waveforms in sounds.items()}
+    truth = np.exp(known.factors["heart rate"])
     found: dict[tuple[str, str], Estimate] = {}
-    rates = np.array([60 / np.median(clip.cycles[:, 4] - clip.cycles[:, 0]) for clip in clips])
     for name, waveforms in sounds.items():
-        values = {}
+        rate = heard[name].heart_rate
+        values = {"heart rate error (bpm)": np.abs(rate - truth)}
         if name != "original":
-            beside = [_beside(sound, clip, audio, mel) for sound, clip in zip(waveforms, clips, strict=True)]
-            values = {measure: np.array([row[measure] for row in beside]) for measure in beside[0]}
-        heard = np.array([estimate_heart_rate(sound, audio.sampling_rate) for sound in waveforms])
-        values["heart rate error (bpm)"] = np.abs(heard - rates)
+            triples = zip(waveforms, known.waveforms, known.cycles, strict=True)
+            beside = [_beside(*triple, known.mel) for triple in triples]
+            values |= {"heart rate shift (bpm)": np.abs(rate - heard["original"].heart_rate)}
+            values |= {measure: np.array([row[measure] for row in beside]) for measure in beside[0]}
         for measure, column in values.items():
-            known = np.isfinite(column)
-            found[measure, name] = interval(_mean, Sample.of(column[known], groups[known]), seed=seed)
-    found |= _set_measures({name: judge.embed(w) for name, w in sounds.items()}, groups, splits, seed)
+            there = np.isfinite(column)
+            found[measure, name] = interval(_mean, Sample.of(column[there], known.patients[there]), seed=seed)
+        found |= {(measure, name): value for measure, value in _verdicts(known, heard, name, seed).items()}
+    embeddings = {name: h.embedding for name, h in heard.items()}
+    return found | _set_measures(embeddings, known.patients, splits, seed)
+
+
+def resynthesis_table(known: KnownClips, methods: Mapping[str, Method], **options) -> pd.DataFrame:
+    """`resynthesise` as a table: ``measure``, ``method``, ``value``, ``low``, ``high``, ``clips``, ``patients``."""
     return pd.DataFrame(
         {"measure": measure, "method": name, "value": e.value, "low": e.low, "high": e.high,
          "clips": e.n, "patients": e.groups}
-        for (measure, name), e in found.items()
+        for (measure, name), e in resynthesise(known, methods, **options).items()
     )  # fmt: skip
+
+
+def by_way_of(vae: MultiScaleVAE, method: Method) -> Method:
+    """The same method on what the VAE makes of the log-mels, at the mean of its posterior."""
+
+    @torch.inference_mode()
+    def there_and_back(log_mel: Tensor) -> Tensor:
+        return method(vae.decode(vae.encode(log_mel).mean))
+
+    return there_and_back
 
 
 def _mean(sample: Sample) -> float:
     return float(np.mean(sample.values))
+
+
+def _verdicts(known: KnownClips, heard: Mapping[str, Heard], name: str, seed: int) -> dict[str, Estimate]:
+    """The judge's murmur, and what was lost of it, on the same patients."""
+    columns = [known.factors["murmur"], heard["original"].factors["murmur"], heard[name].factors["murmur"]]
+    sample = Sample.of(np.stack(columns, axis=1), known.patients)
+
+    def area(sample: Sample, column: int = 2) -> float:
+        return area_under_curve(sample.values[:, 0], sample.values[:, column])
+
+    found = {"murmur AUC": interval(area, sample, seed=seed)}
+    if name != "original":
+        found["murmur AUC lost (points)"] = interval(lambda s: 100 * (area(s, 1) - area(s)), sample, seed=seed)
+    return found
 
 
 def _set_measures(
@@ -219,7 +208,8 @@ def _set_measures(
 def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) -> pd.DataFrame:
     """Train the vocoder, measure it beside Griffin-Lim on unseen recordings, and write its weights and model card.
 
-    An interrupted run resumes; a finished one is only measured again.
+    Both are measured on real log-mels and on those that the VAE of `folder`, or the shipped one, makes of them. An
+    interrupted run resumes; a finished one is only measured again.
 
     Returns
     -------
@@ -228,26 +218,36 @@ def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) 
     """
     path = Path(folder) / "vocoder.safetensors"
     log = train_vocoder(profile, folder, seed=seed)[1]
-    vocoder = Vocoder.from_pretrained(folder)
+    vocoder, vae = Vocoder.from_pretrained(folder), vae_beside(folder)
     recordings, scored_on = unseen_corpus(profile.max_patients)
-    clips = originals(recordings, vocoder.audio)
-    table = resynthesis_table(clips, {"Griffin-Lim": vocoder.mel.griffin_lim, "vocoder": vocoder.vocode})
-    scores = {}
-    for measure, rows in table.groupby("measure", sort=False):
-        figures = {row.method: f"{row.value:.3g} [{row.low:.3g}, {row.high:.3g}]" for row in rows.itertuples()}
-        others = "; ".join(f"{name} {figure}" for name, figure in figures.items() if name != "vocoder")
-        scores[measure] = f"{figures['vocoder']} ({others})"
+    known = real_clips(recordings, scored_on, vocoder.audio)
+    methods = {"Griffin-Lim": vocoder.mel.griffin_lim, "vocoder": vocoder.vocode}
+    decoded = {f"{name} after the VAE": by_way_of(vae, method) for name, method in methods.items()}
+    table = resynthesis_table(known, methods | decoded)
     training = VocoderTraining()
     write_card(
         path, what="Vocoder: log-mel to waveform; a short Griffin-Lim, corrected by a convolutional network.",
-        corpus=corpus_name(), scores=scores, scored_on=f"{len(clips)} clips of the {scored_on}",
+        corpus=corpus_name(), scores=_scores(table), scored_on=f"{len(known)} clips of the {scored_on}",
         training={
             "command": f"hldm train vocoder --profile {profile.name} --epochs {profile.epochs[0]}",
             "weights": sum(p.numel() for p in vocoder.parameters()),
             "updates": log[-1]["step"], "batch": training.batch_size,
             "seconds of a crop": training.frames / vocoder.audio.frame_rate,
+            "share of log-mels decoded by the VAE": training.decoded_share,
             "simulated recordings beside the corpus": training.simulated, "learning rate": training.learning_rate,
             "seed": seed,
         },
     )  # fmt: skip
     return table
+
+
+def _scores(table: pd.DataFrame) -> dict[str, str]:
+    """Lines of the model card: the vocoder's figures, Griffin-Lim's beside them, on real and on decoded log-mels."""
+    scores = {}
+    for way, title in (("", ""), (" after the VAE", "after the VAE: ")):
+        for measure, rows in table.groupby("measure", sort=False):
+            figures = {row.method: f"{row.value:.3g} [{row.low:.3g}, {row.high:.3g}]" for row in rows.itertuples()}
+            others = {"Griffin-Lim": f"Griffin-Lim{way}", "original": "original"}
+            beside = "; ".join(f"{name} {figures[key]}" for name, key in others.items() if key in figures)
+            scores[title + measure] = f"{figures[f'vocoder{way}']} ({beside})"
+    return scores

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hldm.config import SUBSPACES
-from hldm.evaluation.factors import OWN, KnownClips
+from hldm.evaluation.factors import OWN, KnownClips, take_turns
 from hldm.evaluation.listening import Heard, Vocode, listen
 from hldm.evaluation.measurers import Judge
 from hldm.evaluation.physiology import s1_s2_envelope_correlation
@@ -40,19 +40,12 @@ def draw_pairs(known: KnownClips, most: int, seed: int = 0) -> tuple[np.ndarray,
     present = known.factors["murmur"] == 1
     if present.all() or not present.any():
         raise ValueError(f"{known.name}: {present.sum()} of {len(known)} clips have a murmur, expected some, not all")
-    sides = [_take_turns(np.flatnonzero(side), known.patients, rng) for side in (present, ~present)]
+    sides = [take_turns(np.flatnonzero(side), known.patients, rng) for side in (present, ~present)]
     half = min(most // 2, *map(len, sides))
     heard, quiet = (side[:half] for side in sides)
     recipients, donors = np.concatenate([heard, quiet]), np.concatenate([quiet, heard])
     different = known.patients[recipients] != known.patients[donors]
     return recipients[different], donors[different]
-
-
-def _take_turns(indices: np.ndarray, patients: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The indices at random, but the first clip of every patient before the second one of any."""
-    shuffled = rng.permutation(indices)
-    turn = pd.Series(patients[shuffled]).groupby(patients[shuffled]).cumcount()
-    return shuffled[np.argsort(turn, kind="stable")]
 
 
 @dataclass(frozen=True)

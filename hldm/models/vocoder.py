@@ -3,7 +3,8 @@
 Griffin-Lim finds most of the phase in its first rounds and then creeps. So it makes a short start here, a small
 network that has seen many recordings corrects magnitude and phase (after Masuyama et al. 2019, "Deep Griffin-Lim
 iteration"), and an inverse Fourier transform, which has nothing to learn, makes the samples (as in Vocos, Siuzdak
-2023).
+2023). What a decoder makes is smoother than a recording: the network also says how much filtered noise to add at
+each place (as in DDSP, Engel et al. 2020), and so gives a murmur and the background their grain.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class VocoderConfig:
 
     width: int = 16  # channels over the time-frequency plane
     dilations: tuple[int, ...] = (1, 2, 1, 4, 1, 2, 1, 4)  # along time, of the residual convolutions
-    settling: int = 32  # rounds of Griffin-Lim before the network
+    settling: int = 12  # rounds of Griffin-Lim before the network
     polishing: int = 3  # and after it
     mean_db: float = -55.0  # levels enter the network as (x - mean_db) / scale_db
     scale_db: float = 12.0
@@ -42,6 +43,7 @@ class Corrector(nn.Module):
     """
 
     MARKS = 4
+    QUIET = 2.0  # how far below the level the noise is before training
 
     def __init__(self, config: VocoderConfig):
         super().__init__()
@@ -50,12 +52,12 @@ class Corrector(nn.Module):
         self.body = nn.ModuleList(
             [nn.Conv2d(width, width, 3, padding=(1, d), dilation=(1, d)) for d in config.dilations]
         )
-        self.head = nn.Conv2d(width, 3, 3, padding=1)
+        self.head = nn.Conv2d(width, 4, 3, padding=1)
         nn.init.zeros_(self.head.weight)  # it starts as plain Griffin-Lim
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, level: Tensor, relative: Tensor) -> tuple[Tensor, Tensor]:
-        """Two corrections.
+    def forward(self, level: Tensor, relative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Two corrections, and the noise to add.
 
         Parameters
         ----------
@@ -70,6 +72,8 @@ class Corrector(nn.Module):
             To be added to `level`.
         Tensor (batch, bins, frames), complex
             To be added to the phase as a point on the unit circle.
+        Tensor (batch, bins, frames)
+            Level of the noise against `level`.
         """
         bins, frames = level.shape[1:]
         index = torch.arange(bins, device=level.device)
@@ -82,16 +86,15 @@ class Corrector(nn.Module):
         x = self.stem(torch.cat([features, marks.expand(len(level), -1, -1, frames)], dim=1))
         for layer in self.body:
             x = x + layer(F.gelu(x))
-        change, real, imag = self.head(F.gelu(x)).unbind(1)
-        return change, torch.complex(real, imag) * sign
+        change, real, imag, grain = self.head(F.gelu(x)).unbind(1)
+        return change, torch.complex(real, imag) * sign, grain - self.QUIET
 
 
 class Vocoder(nn.Module):
     """Log-mel in, waveform out, at any length, at the level of the log-mel.
 
-    White noise lends the first phase, so murmurs and background get the rough texture they need, and a seed decides
-    everything. Above ``fmax``, where the mel says nothing, a linear layer guesses the level from what the mel says
-    below, and the phase stays that of the noise.
+    White noise lends the first phase and the grain, and a seed decides everything. Above ``fmax``, where the mel says
+    nothing, all is noise, and a linear layer guesses its level from what the mel says below.
 
     Parameters
     ----------
@@ -119,35 +122,33 @@ class Vocoder(nn.Module):
         vocoder.load_state_dict(state)
         return vocoder.eval()
 
-    def forward(self, log_mel: Tensor, noise: Tensor, settling: int | None = None) -> Tensor:
+    def forward(self, log_mel: Tensor, noise: Tensor) -> Tensor:
         """A waveform with this log-mel.
 
         Parameters
         ----------
         log_mel : Tensor (batch, mels, frames), dB
         noise : Tensor (batch or 1, frames * hop_length)
-            White, of any level.
-        settling : int, optional
-            Instead of the configuration's.
+            White, of variance 1.
 
         Returns
         -------
         Tensor (batch, frames * hop_length)
         """
-        samples = log_mel.shape[-1] * self.audio.hop_length
-        log_mel = torch.cat([log_mel, log_mel[..., -1:]], dim=-1)  # a centred transform of `samples` has one more
+        log_mel = torch.cat([log_mel, log_mel[..., -1:]], dim=-1)  # a centred transform has one more
         magnitude = self._magnitude(log_mel)  # (batch, bins, frames + 1)
+        white = self.mel.transform(noise.expand(len(log_mel), -1)) / self.mel.window.norm()  # of mean square 1
         with torch.no_grad():
-            spectrum = self._transform(noise.expand(len(log_mel), samples))
-            spectrum = self._settle(magnitude, spectrum, samples, settling or self.config.settling)
-        low, found = magnitude[:, : self.heard], spectrum[:, : self.heard]
+            found = self.mel.settle(magnitude, white, self.config.settling)[:, : self.heard]
+        low = magnitude[:, : self.heard]
         level = (20 * (low * self.mel.scale).log10() - self.config.mean_db) / self.config.scale_db
-        change, turn = self.corrector(level, found / low)
-        magnitude = torch.cat([low * self._gain(change), magnitude[:, self.heard :]], dim=1)
-        spectrum = torch.cat([torch.sgn(found) + turn, spectrum[:, self.heard :]], dim=1)
-        waveform = self._to_waveform(magnitude * torch.sgn(spectrum), samples)
+        change, turn, grain = self.corrector(level, found / low)
+        smooth = self._gain(change) * torch.sgn(torch.sgn(found) + turn)
+        low = low * (smooth + self._gain(grain) * white[:, : self.heard])
+        spectrum = torch.cat([low, magnitude[:, self.heard :] * white[:, self.heard :]], dim=1)
+        waveform, magnitude = self.mel.to_waveform(spectrum), spectrum.abs()
         for _ in range(self.config.polishing):
-            waveform = self._to_waveform(magnitude * torch.sgn(self._transform(waveform)), samples)
+            waveform = self.mel.to_waveform(magnitude * torch.sgn(self.mel.transform(waveform)))
         return waveform
 
     @torch.inference_mode()
@@ -173,26 +174,6 @@ class Vocoder(nn.Module):
     def _gain(self, change: Tensor) -> Tensor:
         """The factor of a magnitude, from the change of its level."""
         return 10 ** (self.config.scale_db * change.clamp(-4, 4) / 20)
-
-    def _settle(self, magnitude: Tensor, spectrum: Tensor, samples: int, rounds: int) -> Tensor:
-        """Fast Griffin-Lim (Perraudin et al. 2013) from the phase of `spectrum`, with momentum 0.99."""
-        before = torch.zeros_like(spectrum)
-        for _ in range(rounds):
-            found = self._transform(self._to_waveform(magnitude * torch.sgn(spectrum), samples))
-            spectrum, before = found - 0.99 / 1.99 * before, found
-        return spectrum
-
-    def _transform(self, waveform: Tensor) -> Tensor:
-        """Short-time spectrum, ``(batch, samples)`` to ``(batch, bins, frames + 1)``, complex."""
-        return torch.stft(
-            waveform, self.audio.n_fft, self.audio.hop_length,
-            window=self.mel.window, center=True, pad_mode="constant", return_complex=True,
-        )  # fmt: skip
-
-    def _to_waveform(self, spectrum: Tensor, samples: int) -> Tensor:
-        return torch.istft(
-            spectrum, self.audio.n_fft, self.audio.hop_length, window=self.mel.window, center=True, length=samples
-        )
 
 
 def _between_filters(audio: AudioConfig) -> Tensor:

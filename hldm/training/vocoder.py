@@ -1,4 +1,4 @@
-"""Train the vocoder: crops of recordings become log-mels and must come back."""
+"""Train the vocoder: crops of recordings become log-mels, some by way of the VAE, and must come back."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hldm.config import AudioConfig, Profile
+from hldm.config import AudioConfig, Profile, shared_weights
 from hldm.data.clips import normalise
 from hldm.data.mel import LogMel
 from hldm.data.records import Recording
 from hldm.data.simulator import draw_patient, simulate
+from hldm.models.vae import MultiScaleVAE
 from hldm.models.vocoder import Vocoder, VocoderConfig
 from hldm.training.corpus import open_corpus
 from hldm.training.loop import fit
@@ -28,16 +28,11 @@ class VocoderTraining:
     """How a vocoder is trained."""
 
     batch_size: int = 8
-    frames: int = 96  # of a crop: 1.5 s
-    margin: int = 4  # frames on either side that give the mel its context and are not heard
+    frames: int = 96  # of a crop: 1.5 s, from the middle of a clip that the VAE has seen as a whole
     simulated: int = 200  # recordings beside those of the corpus, of persons who are in none
-    # Half the rounds of Griffin-Lim that the vocoder is used with: cheaper, and what it learns holds after more.
-    settling: int = 16
     learning_rate: float = 2e-3
     gain_db: float = 6.0
-    # A VAE decodes log-mels that are smoother than real ones and not quite right: so are those of half of the crops.
-    rough_share: float = 0.5
-    rough_db: float = 2.0
+    decoded_share: float = 0.5  # of the log-mels that come out of the VAE: smoother than real ones, and not quite right
 
 
 class SpectralDistance(nn.Module):
@@ -69,19 +64,33 @@ class SpectralDistance(nn.Module):
         spectrum = torch.stft(waveform, size, size // 4, window=window, return_complex=True)[:, max(1, low) : high]
         return (spectrum.real.square() + spectrum.imag.square() + 1e-12).sqrt() * (2 / window.sum())
 
-    def forward(self, estimate: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """Two waveforms ``(batch, samples)`` to convergence and log distance in nepers, each ``(batch,)``."""
+    def forward(self, estimate: Tensor, reference: Tensor, whole: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Two waveforms ``(batch, samples)`` to convergence and log distance in nepers, each ``(batch,)``.
+
+        Convergence is relative to the magnitude of `whole`; default: `reference`.
+        """
         floor = 10 ** (self.audio.floor_db / 20)
         convergence, distance = [], []
         for size in self.windows:
             y, x = self.magnitude(estimate, size), self.magnitude(reference, size)
-            convergence.append((y - x).norm(dim=(1, 2)) / x.norm(dim=(1, 2)).clamp_min(1e-6))
+            size_of = x if whole is None else self.magnitude(whole, size)
+            convergence.append((y - x).norm(dim=(1, 2)) / size_of.norm(dim=(1, 2)).clamp_min(1e-6))
             distance.append((y.clamp_min(floor).log() - x.clamp_min(floor).log()).abs().mean((1, 2)))
         return torch.stack(convergence).mean(0), torch.stack(distance).mean(0)
 
 
 class VocoderLoss(nn.Module):
-    """What a sound and its original may differ in: spectra, log-mel, the envelope of S1 and S2, the level above it."""
+    """Energy distance between the sounds that the vocoder makes of a log-mel and the one that it is of.
+
+    A log-mel that a VAE decoded does not tell the grain of the sound. A distance to the original alone is least for
+    a sound without grain, in the middle of all that could be. So the vocoder makes two sounds y, y' from different
+    noise, and ``d(y, x) / 2 + d(y', x) / 2 - d(y, y') / 2`` is least where they differ from each other as they
+    differ from the original x: a proper score (Gneiting and Raftery 2007), for waveforms Gritsenko et al. 2020. The
+    distance d adds up spectra of several resolutions, log-mel, the envelope of S1 and S2, and the level above `fmax`.
+    """
+
+    #: Decibels count as much as nepers; what is guessed counts little.
+    WEIGHTS = {"convergence": 1.0, "distance": 1.0, "envelope": 1.0, "mel_db": 0.1, "above": 0.2}  # noqa: RUF012
 
     def __init__(self, audio: AudioConfig = AudioConfig()):
         super().__init__()
@@ -92,23 +101,30 @@ class VocoderLoss(nn.Module):
         # 32 ms windows, 4 ms apart, follow S1 and S2.
         self.sounds = SpectralDistance(audio, (20.0, 110.0), windows=(audio.sampling_rate // 32,))
 
-    def forward(self, estimate: Tensor, reference: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Loss and its parts, of two waveforms ``(batch, samples)``."""
-        convergence, distance = self.inside(estimate, reference)
+    def distances(self, estimate: Tensor, reference: Tensor, whole: Tensor) -> dict[str, Tensor]:
+        """The parts of d, of two waveforms ``(batch, samples)``; `whole` as of `SpectralDistance`."""
+        convergence, distance = self.inside(estimate, reference, whole)
         size = self.sounds.windows[0]
         envelopes = [
             self.sounds.magnitude(x, size).square().sum(1).clamp_min(1e-8).log() / 2 for x in (estimate, reference)
         ]
-        parts = {
+        return {
             "convergence": convergence.mean(),
             "distance": distance.mean(),
             "envelope": (envelopes[0] - envelopes[1]).abs().mean(),
             "mel_db": (self.mel(estimate) - self.mel(reference)).abs().mean(),
             "above": self.above(estimate, reference)[1].mean(),
         }
-        weights = {"mel_db": 0.1, "above": 0.2}  # decibels count as much as nepers; what is guessed counts little
-        loss = sum(weights.get(name, 1.0) * value for name, value in parts.items())
-        return loss, {name: float(value.detach()) for name, value in parts.items()}
+
+    def forward(self, first: Tensor, second: Tensor, reference: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Loss and its parts, of two sounds of one log-mel and the original, each ``(batch, samples)``."""
+        near, also, apart = (
+            self.distances(y, x, reference) for y, x in ((first, reference), (second, reference), (first, second))
+        )
+        parts = {name: (near[name] + also[name] - apart[name]) / 2 for name in near}
+        loss = sum(self.WEIGHTS[name] * value for name, value in parts.items())
+        figures = {name: float(value.detach()) for name, value in parts.items()}
+        return loss, figures | {"apart_db": float(apart["mel_db"].detach())}
 
 
 class Crops:
@@ -142,25 +158,24 @@ class Crops:
         return torch.stack([w[start : start + self.samples] for (w, _), start in zip(pairs, starts, strict=True)])
 
 
-def roughen(log_mel: Tensor, most_db: float, generator: torch.Generator) -> Tensor:
-    """Log-mels ``(batch, mels, frames)`` as a decoder might give them: smoothed, and up to `most_db` wrong."""
-    smooth, wrong = torch.rand(2, len(log_mel), 1, 1, generator=generator)
-    blurred = F.avg_pool2d(log_mel, 3, stride=1, padding=1, count_include_pad=False)
-    noise = torch.randn(log_mel.shape, generator=generator)
-    return log_mel + smooth * (blurred - log_mel) + most_db * wrong * noise
+@torch.no_grad()
+def decoded(vae: MultiScaleVAE, log_mel: Tensor, generator: torch.Generator) -> Tensor:
+    """Log-mels ``(batch, mels, frames)`` as the VAE gives them back, from a draw of its posterior."""
+    return vae.decode(vae.encode(log_mel).sample(generator))
 
 
 def draw_pairs(
-    crops: Crops, mel: LogMel, training: VocoderTraining, generator: torch.Generator
+    crops: Crops, mel: LogMel, vae: MultiScaleVAE, training: VocoderTraining, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Log-mels ``(batch, mels, frames)``, half of them roughened, and the waveforms that they are of."""
-    gain = training.gain_db * (2 * torch.rand(training.batch_size, 1, generator=generator) - 1)
-    waveform = crops.draw(training.batch_size, generator) * 10 ** (gain / 20)
-    edge = training.margin * mel.config.hop_length
-    log_mel = mel(waveform)[..., training.margin : -training.margin]
-    rough = round(training.rough_share * training.batch_size)
-    log_mel = torch.cat([roughen(log_mel[:rough], training.rough_db, generator), log_mel[rough:]])
-    return log_mel, waveform[:, edge:-edge]
+    """Log-mels ``(batch, mels, frames)``, some of them decoded, and the waveforms of their recordings."""
+    waveform = crops.draw(training.batch_size, generator)
+    log_mel = mel(waveform)
+    several = round(training.decoded_share * training.batch_size)
+    log_mel = torch.cat([decoded(vae, log_mel[:several], generator), log_mel[several:]])
+    first = (log_mel.shape[-1] - training.frames) // 2
+    hop, last = mel.config.hop_length, first + training.frames
+    gain_db = training.gain_db * (2 * torch.rand(training.batch_size, 1, generator=generator) - 1)
+    return log_mel[..., first:last] + gain_db[..., None], waveform[:, first * hop : last * hop] * 10 ** (gain_db / 20)
 
 
 def simulated_recordings(count: int, seed: int) -> Iterable[Recording]:
@@ -168,6 +183,11 @@ def simulated_recordings(count: int, seed: int) -> Iterable[Recording]:
     return (
         simulate(draw_patient(number), seed=number).recording for number in range(seed + 10**6, seed + 10**6 + count)
     )
+
+
+def vae_beside(folder: str | os.PathLike) -> MultiScaleVAE:
+    """The VAE of a weights folder, or the shipped one where that has none."""
+    return MultiScaleVAE.from_pretrained(shared_weights("vae.safetensors", folder).parent)
 
 
 def train_vocoder(
@@ -181,7 +201,8 @@ def train_vocoder(
 ) -> tuple[Vocoder, list[dict[str, float]]]:
     """Train on the corpus in use and on simulated recordings, then write ``vocoder.safetensors`` into `folder`.
 
-    An epoch of the profile, its first figure, is as many crops as the recordings hold.
+    An epoch of the profile, its first figure, is as many clips as the recordings hold. The VAE is that of `folder`, or
+    the shipped one.
 
     Returns
     -------
@@ -194,15 +215,16 @@ def train_vocoder(
         torch.manual_seed(seed)
         vocoder = Vocoder(config).to(device)
     mel, loss = LogMel(vocoder.audio), VocoderLoss(vocoder.audio).to(device)
-    samples = (training.frames + 2 * training.margin) * vocoder.audio.hop_length
+    vae = vae_beside(folder)
     real = open_corpus("train", profile.max_patients)
-    crops = Crops(chain(real, simulated_recordings(training.simulated, seed)), samples, vocoder.audio)
+    recordings = chain(real, simulated_recordings(training.simulated, seed))
+    crops = Crops(recordings, vocoder.audio.clip_samples, vocoder.audio)
 
     def step_loss(step: int, generator: torch.Generator):
-        log_mel, waveform = draw_pairs(crops, mel, training, generator)
-        noise = torch.randn(waveform.shape, generator=generator)
-        made = vocoder(log_mel.to(device), noise.to(device), training.settling)
-        return loss(made, waveform.to(device))
+        log_mel, waveform = draw_pairs(crops, mel, vae, training, generator)
+        noise = torch.randn(2 * len(waveform), waveform.shape[1], generator=generator)
+        made = vocoder(log_mel.repeat(2, 1, 1).to(device), noise.to(device))
+        return loss(*made.chunk(2), waveform.to(device))
 
     steps = profile.epochs[0] * -(-len(crops) // training.batch_size)
     steps = steps if profile.max_steps is None else min(steps, profile.max_steps)
