@@ -109,24 +109,64 @@ def _train(options) -> None:
 
 
 def _generate(options) -> None:
-    if not options.output.parent.is_dir():
+    if (options.corpus is None) == (options.output is None):
+        options.wrong("-o/--output is required for a prompt, --prompts and --records, and goes with nothing else")
+    if (options.corpus is None) != (options.patients is None):
+        options.wrong("--corpus FOLDER and --patients N go together")
+    if options.corpus is None and not options.output.parent.is_dir():
         raise DataError("an existing folder", file=options.output.parent, field="-o")
-    from hldm import Synthesizer
+    requests = _requests(options)  # before the model is loaded: a wrong one is told of at once
+    from hldm.generation import Settings, Studio, generate, generate_corpus
+
+    duration = options.duration
+    if options.corpus and duration is None:
+        duration = 10.0  # as in a simulated corpus
+    studio = Studio(Settings(duration, options.steps, options.guidance, options.weights))
+    how = {"batch": options.batch, "overwrite": options.overwrite, "progress": True}
+    if options.corpus:
+        print(generate_corpus(options.corpus, options.patients, studio, seed=options.seed, **how))
+        return
+    folder = options.output if options.prompt is None else options.output.parent
+    wavs = generate(requests, folder, studio, **how)
+    seconds = f"{studio.common['duration']:.2f} s at {studio.common['sampling_rate']} Hz"
+    print(f"{len(wavs)} sounds of {seconds}: {folder}" if options.prompt is None else f"{seconds}: {wavs[0]}")
+
+
+def _requests(options) -> list:
+    """What is asked for, with a line on stderr for each prompt that was not wholly understood."""
+    from hldm.generation import not_understood, read_prompts, read_records
+
+    if options.corpus:
+        return []
+    if options.prompt is None:
+        read, path = (read_prompts, options.prompts) if options.prompts else (read_records, options.records)
+        requests = read(path, options.seed)
+    else:
+        requests = [_one_request(options)]
+    for warning in not_understood(requests):
+        print("hldm:", warning, file=sys.stderr)
+    return requests
+
+
+def _one_request(options):
+    """The prompt of the command line, told on stdout as it was read."""
+    from hldm.generation import Request
     from hldm.knowledge import read_prompt
 
+    if options.output.suffix != ".wav":
+        raise DataError("a name that ends in .wav", field="-o", value=str(options.output))
     reading = read_prompt(options.prompt)
+    request = Request.of_reading(options.output.stem, options.prompt, options.seed, reading)
     for title, words in {
-        "understood": [fact.text for fact in reading.understood],
-        "implied": [f"{fact.field} ({fact.text})" for fact in reading.implied],
-        "unknown": reading.unknown,
+        "understood": request.understood,
+        "implied": request.implied,
+        "unknown": request.unknown,
         "problems": reading.problems,
     }.items():
         print(f"{title + ':':<12}{'; '.join(words) or 'nothing'}")
     if reading.problems:
         raise DataError("a prompt without problems", field="PROMPT", value=options.prompt)
-    sound = Synthesizer.from_pretrained()(reading.record, seed=options.seed)
-    sound.save(options.output)
-    print(f"{len(sound.waveform) / sound.sampling_rate:.2f} s at {sound.sampling_rate} Hz: {options.output}")
+    return request
 
 
 def _evaluate(options) -> None:
@@ -211,6 +251,14 @@ def _several(text: str) -> int:
 _several.__name__ = "number above 2"
 
 
+def _scale(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError
+    return number
+
+
+_scale.__name__ = "number from 0"
 _count.__name__ = "number above 0"
 _seed.__name__ = "seed from 0 to 2**63 - 1"  # argparse quotes the name: "invalid seed from 0 ... value: '-1'"
 
@@ -250,10 +298,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--seed", type=_seed, default=0)
 
-    sub = command("generate", _generate, "write the heart sound that a sentence describes")
-    sub.add_argument("prompt", help='such as "An 8-year-old female with a grade II/VI systolic murmur"')
-    sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.wav")
-    sub.add_argument("--seed", type=_seed, default=0, help="same seed, same bytes (default: 0)")
+    sub = command("generate", _generate, "write heart sounds that a sentence, a list of them or a table describes")
+    what = sub.add_mutually_exclusive_group(required=True)
+    what.add_argument("prompt", nargs="?", help='such as "An 8-year-old female with a grade II/VI systolic murmur"')
+    what.add_argument("--prompts", type=Path, metavar="FILE", help="one prompt a line")
+    what.add_argument("--records", type=Path, metavar="FILE.csv", help="one record a row, columns named as CirCor's")
+    what.add_argument("--corpus", type=Path, metavar="FOLDER", help="a whole corpus in CirCor's format")
+    sub.add_argument("-o", "--output", type=Path, metavar="PATH", help="FILE.wav for a prompt, else a folder")
+    sub.add_argument("--patients", type=_count, metavar="N", help="of the corpus, drawn as CirCor's are distributed")
+    sub.add_argument("--seed", type=_seed, default=0, help="same seed, same bytes; of the first sound (default: 0)")
+    sub.add_argument("--duration", type=float, metavar="SECONDS", help="default: 5.12, of a corpus 10")
+    sub.add_argument("--steps", type=_count, help="of the solver; default: the model's")
+    sub.add_argument("--guidance", type=_scale, help="scale of guidance, 1 is none; default: the model's")
+    sub.add_argument("--weights", type=Path, metavar="FOLDER", help="default: $HLDM_WEIGHTS, or the shipped ones")
+    sub.add_argument("--batch", type=_count, default=16, metavar="N", help="sounds in the making at once (default: 16)")
+    sub.add_argument("--overwrite", action="store_true", help="replace sounds of other requests at the same names")
+    sub.set_defaults(wrong=sub.error)
 
     sub = command("evaluate", _evaluate, "measure generated sounds against the recordings of validation patients")
     sub.add_argument("corpus", type=Path, nargs="?", help="default: $HLDM_CIRCOR")

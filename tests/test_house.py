@@ -17,7 +17,7 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 #: From the ground floor up; `show`, `book` and `cli` stand on top and may import anything.
 ROOMS = (
     "config", "weights", "data", "knowledge", "conditioning", "models", "baselines", "training", "synthesis",
-    "evaluation", "ecg",
+    "generation", "evaluation", "ecg",
 )  # fmt: skip
 
 

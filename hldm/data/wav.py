@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def read_wav(path: Path, sampling_rate: int | None = None) -> tuple[np.ndarray, 
 
 
 def write_wav(path: Path, waveform: np.ndarray, sampling_rate: int, comment: str | None = None) -> None:
-    """Write a mono 16-bit WAV file.
+    """Write a mono 16-bit WAV file, aside and then renamed: it is there whole or not at all.
 
     Parameters
     ----------
@@ -92,7 +93,12 @@ def write_wav(path: Path, waveform: np.ndarray, sampling_rate: int, comment: str
     if not peak <= 1:  # also catches NaN
         raise DataError("finite samples from -1 to 1", file=path, field="waveform", value=float(peak))
     samples = np.clip(np.round(waveform * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-    with soundfile.SoundFile(path, "w", sampling_rate, channels=1, subtype="PCM_16", format="WAV") as file:
-        file.write(samples)
-        if comment:
-            file.comment = comment
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with soundfile.SoundFile(partial, "w", sampling_rate, channels=1, subtype="PCM_16", format="WAV") as file:
+            file.write(samples)
+            if comment:
+                file.comment = comment
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
