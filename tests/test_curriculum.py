@@ -26,9 +26,10 @@ def test_weights_rise_slowly_and_never_fall():
 
 def test_phases_end_with_the_update_before_the_next_turn():
     for steps in (2, 7, 100, 12345):
-        for phase, end in Curriculum().ends(steps).items():
-            turn = {"rhythm": 0.1, "sounds": 0.2}[phase]
-            assert (end - 1) / steps < turn <= end / steps
+        ends = Curriculum().ends(steps)
+        assert ends["details"] == steps
+        for phase, turn in {"rhythm": 0.1, "sounds": 0.2}.items():
+            assert (ends[phase] - 1) / steps < turn <= ends[phase] / steps
 
 
 @pytest.mark.parametrize("changes", [{"sounds": 0.3}, {"details": 1.5}, {"ramp": 0.0}])

@@ -46,5 +46,5 @@ class Curriculum:
         return tuple(self.waiting + (1 - self.waiting) * risen[phase_of[name]] for name in SUBSPACES)
 
     def ends(self, steps: int) -> dict[str, int]:
-        """After how many of `steps` updates the first two phases are over."""
-        return {"rhythm": math.ceil(self.sounds * steps), "sounds": math.ceil(self.details * steps)}
+        """After how many of `steps` updates each phase is over."""
+        return dict(zip(PHASES, (math.ceil(self.sounds * steps), math.ceil(self.details * steps), steps), strict=True))

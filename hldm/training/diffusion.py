@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,19 +10,21 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from hldm.conditioning import ConditionEncoder
-from hldm.config import SUBSPACES, ConditionConfig, DiffusionConfig, Profile, UNetConfig
+from hldm.config import SUBSPACES, ConditionConfig, Profile, UNetConfig
 from hldm.data.clips import ClipDataset
 from hldm.models.diffusion import GaussianDiffusion
 from hldm.models.unet import StructuredUNet
 from hldm.models.vae import MultiScaleVAE
-from hldm.training.beat import murmur_level
 from hldm.training.card import write_card
-from hldm.training.corpus import ClipBatches, corpus_name, murmur_label, open_corpus
+from hldm.training.corpus import ClipBatches, corpus_name, open_corpus
 from hldm.training.curriculum import Curriculum
 from hldm.training.history import write_history
+from hldm.training.latents import draw, encoded, rare_class_weights
 from hldm.training.loop import fit
-from hldm.training.vae import encode_clips
+from hldm.training.processes import team
 from hldm.weights import save_weights
+
+LEARNING_RATES = {2: 5e-4, 3: 5e-5}  # by stage
 
 
 def train_diffusion(
@@ -47,9 +48,25 @@ def train_diffusion(
     The log is kept beside them, where `hldm.training.read_history` finds it.
 
     Stage 2 draws clips as they come, and follows the curriculum (None: every subspace counts the same throughout). At
-    the end of its first two phases the averages are kept in ``curriculum/rhythm`` and ``curriculum/sounds``; the fusion
-    too, since this U-Net knows no other. Stage 3, the clinical fine-tuning, continues `start_from` at a tenth of the
-    learning rate and draws clips with and without a murmur, and each grade, equally often.
+    the end of each phase the averages are kept in ``curriculum/rhythm``, ``sounds`` and ``details``; the fusion too,
+    since this U-Net knows no other.
+
+    Stage 3, the clinical fine-tuning, continues the averages of `start_from` at a tenth of the learning rate. It draws
+    clips with and without a murmur, and each grade, equally often. The paper's "direct supervision of each epsilon_i"
+    we read as: whatever the network predicts, the error is that of epsilon, of every subspace, with no weight of the
+    noise level in between. Against min-SNR this asks more of the last, least noisy steps, where details are made.
+
+    Parameters
+    ----------
+    stage : {2, 3}
+    config, condition_config : optional
+        Of a new U-Net and fusion; what continues `start_from` keeps its own.
+    batch_size : int
+        Clips an update in each process (see `hldm.training.loop.fit`).
+    hop_seconds : float
+        Least distance between the starts of two clips of a recording.
+    start_from : path, optional
+        Folder with the weights to continue.
 
     Returns
     -------
@@ -57,43 +74,31 @@ def train_diffusion(
         Exponential moving averages, in evaluation mode; also in ``unet.safetensors`` and ``condition.safetensors``.
     log : list of dict
     """
+    processes = team()
+    whole = batch_size * processes.num_processes
     clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=hop_seconds)
-    batches = ClipBatches(clips, batch_size)
-    latents = vae.standardise(encode_clips(vae, clips)).to(device)
-    records = [clips[i].record for i in range(len(clips))]
-    positions = torch.stack([clips[i].beat_position for i in range(len(clips))])[:, :: vae.config.downsampling]
-    positions = positions.to(device)
-    teller, levels = ConditionEncoder(condition_config, folder=folder), murmur_levels(clips, range(len(clips)))
-    wordings = [teller.features(records, k * len(records), levels) for k in range(2)]
-    chances = rare_class_weights(records) if stage == 3 else torch.ones(len(records))
-
-    if start_from is None:
-        with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
-            torch.manual_seed(seed)
-            unet, condition = StructuredUNet(config), ConditionEncoder(condition_config, folder=folder)
-    else:
-        unet, condition = StructuredUNet.from_pretrained(start_from), ConditionEncoder.from_pretrained(start_from)
+    steps = ClipBatches(clips, whole).steps(profile.epochs[stage - 1], profile)
+    now = _models(config, condition_config, folder, start_from, seed).train().to(device)
+    unet, condition = now["unet"], now["condition"]
+    data = encoded(clips, vae, ConditionEncoder(condition.config, folder=folder), wordings=2).to(device)
+    chances = rare_class_weights(data.records) if stage == 3 else torch.ones(len(data))
     process = GaussianDiffusion(unet.config.diffusion)
-    steps = batches.steps(profile.epochs[stage - 1], profile)
+    ema = moving_average(now, process.config.ema_decay, grown=start_from is not None)
     curriculum = curriculum if stage == 2 else None
-    now = nn.ModuleDict({"unet": unet, "condition": condition}).train().to(device)
-    ema = AveragedModel(now, multi_avg_fn=_ema(process.config)).requires_grad_(False)
 
     def step_loss(step: int, generator: torch.Generator):
-        chosen = torch.multinomial(chances, batch_size, replacement=True, generator=generator)
-        wording = wordings[step % len(wordings)]
-        z = latents[chosen]
-        t = torch.randint(process.config.train_steps, (batch_size,), generator=generator).to(device)
-        noise = torch.randn(z.shape, generator=generator).to(device)
-        drop = (torch.rand(batch_size, generator=generator) < process.config.condition_dropout).to(device)
-        features = {name: value[chosen].to(device) for name, value in wording.items()}
-        told = condition(features)
-        c = condition.drop(told, drop)
-        prediction = unet(process.q_sample(z, noise, t), t, c.vector, c.tokens, positions[chosen])
-        errors = process.errors(prediction, process.target(z, noise, t))
-        worth = unet.subspace_weights.loss(told.vector.detach(), process.log_snr(t), errors.detach(), drop)
+        batch = draw(data, chances, batch_size, step, process, generator)
+        told = condition(batch.features)
+        c = condition.drop(told, batch.dropped)
+        noisy = process.q_sample(batch.z, batch.noise, batch.t)
+        prediction = unet(noisy, batch.t, c.vector, c.tokens, batch.positions)
+        errors = process.errors(prediction, process.target(batch.z, batch.noise, batch.t))
+        worth = unet.subspace_weights.loss(
+            told.vector.detach(), process.log_snr(batch.t), errors.detach(), batch.dropped
+        )
+        weights = epsilon_share(process, batch.t) if stage == 3 else process.loss_weight(batch.t)
         turns = errors.new_tensor(curriculum.weights(step / steps) if curriculum else [1.0] * len(SUBSPACES))
-        loss = (process.loss_weight(t)[:, None] * turns * errors).mean()
+        loss = (weights[:, None] * turns * errors).mean()
         by_group = dict(zip(SUBSPACES, errors.detach().mean(0).tolist(), strict=True))
         lambdas = {f"lambda_{name}": value for name, value in condition.lambdas.items()}
         return loss + 0.1 * worth, {"denoising": float(loss.detach()), **by_group, **lambdas}
@@ -101,39 +106,86 @@ def train_diffusion(
     def after_step(step: int) -> None:
         ema.update_parameters(now)
         for phase, end in curriculum.ends(steps).items() if curriculum else ():
-            if step + 1 == end:
-                _save_weights(Path(folder) / "curriculum" / phase, ema.module)
+            if step + 1 == end and processes.is_main_process:
+                _save(Path(folder) / "curriculum" / phase, ema.module)
 
-    rate = learning_rate or (5e-4 if stage == 2 else 5e-5)
+    rate = learning_rate or LEARNING_RATES[stage]
     log = fit(
         nn.ModuleDict({"now": now, "ema": ema}), step_loss, steps,
-        folder=Path(folder) / f"diffusion{stage}", learning_rate=rate, seed=seed + stage,
-        after_step=after_step,
+        folder=Path(folder) / f"diffusion{stage}", learning_rate=rate, seed=seed + stage, after_step=after_step,
+        shared=True,
     )  # fmt: skip
-    ema.module.eval().cpu()
-    unet, condition = ema.module["unet"], ema.module["condition"]
-    names = {
-        "unet": "Structured U-Net with Medical Attention (Eq. 4, 5).",
-        "condition": "Fusion of text and graph (Eq. 1).",
-    }
-    write_history(folder, stage, log, start_from)
-    scores = score_denoiser(unet, condition, vae, profile)
-    for name, path in _save_weights(folder, ema.module).items():
-        write_card(
-            path, what=names[name] + " Trained together with the other; the exponential moving average is kept.",
-            corpus=corpus_name(), scores=scores, scored_on=f"{corpus_name()}, val part",
-            training={"stage": stage, "updates": steps, "batch": batch_size, "clips": len(clips), "learning rate": rate,
-                      "seed": seed},
-        )  # fmt: skip
-    return unet, condition, log
+    averages = ema.module.eval().cpu()
+    if processes.is_main_process:
+        write_history(folder, stage, log, start_from)
+        scores = score_denoiser(averages["unet"], averages["condition"], vae, profile)
+        training = {"stage": stage, "updates": steps, "batch": whole, "clips": len(clips), "learning rate": rate,
+                    "seed": seed}  # fmt: skip
+        _save_with_cards(folder, averages, scores, training)
+    processes.wait_for_everyone()
+    return averages["unet"], averages["condition"], log
 
 
-def _save_weights(folder: str | os.PathLike, models: nn.ModuleDict) -> dict[str, Path]:
+def epsilon_share(process: GaussianDiffusion, step: Tensor) -> Tensor:
+    """What a squared error of the network's target has to be multiplied with to be that of epsilon, ``(batch,)``.
+
+    For v it is alpha_bar: z_t is given, so eps - eps_hat = sqrt(alpha_bar) (v - v_hat).
+    """
+    log_snr = process.log_snr(step)
+    return torch.ones_like(log_snr) if process.config.prediction == "epsilon" else log_snr.sigmoid()
+
+
+def _models(
+    config: UNetConfig, condition_config: ConditionConfig, folder: str | os.PathLike,
+    start_from: str | os.PathLike | None, seed: int,
+) -> nn.ModuleDict:  # fmt: skip
+    """U-Net and fusion: new ones, or those of `start_from`."""
+    if start_from is not None:
+        unet, condition = StructuredUNet.from_pretrained(start_from), ConditionEncoder.from_pretrained(start_from)
+    else:
+        with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
+            torch.manual_seed(seed)
+            unet, condition = StructuredUNet(config), ConditionEncoder(condition_config, folder=folder)
+    return nn.ModuleDict({"unet": unet, "condition": condition})
+
+
+def moving_average(models: nn.ModuleDict, decay: float, *, grown: bool) -> AveragedModel:
+    """Exponential moving average of weights.
+
+    Its memory grows with its age, so that short runs have one too. The average of models that were averages before
+    is `grown`: it keeps its full memory, and moves away from their weights slowly.
+    """
+
+    @torch.no_grad()
+    def update(averaged, current, count):
+        torch._foreach_lerp_(averaged, list(current), 1 - min(decay, (1 + float(count)) / (10 + float(count))))
+
+    ema = AveragedModel(models, multi_avg_fn=update).requires_grad_(False)
+    if grown:
+        ema.n_averaged.fill_(round((10 * decay - 1) / (1 - decay)))  # the age at which the memory is full
+    return ema
+
+
+def _save(folder: str | os.PathLike, models: nn.ModuleDict) -> dict[str, Path]:
     """Write every model as ``NAME.safetensors``, in half precision; returns where."""
     paths = {name: Path(folder) / f"{name}.safetensors" for name in models}
     for name, path in paths.items():
         save_weights(path, models[name].state_dict(), models[name].config)
     return paths
+
+
+def _save_with_cards(
+    folder: str | os.PathLike, models: nn.ModuleDict, scores: dict[str, float], training: dict[str, object]
+) -> None:
+    names = {
+        "unet": "Structured U-Net with Medical Attention (Eq. 4, 5).",
+        "condition": "Fusion of text and graph (Eq. 1).",
+    }
+    for name, path in _save(folder, models).items():
+        write_card(
+            path, what=names[name] + " Trained together with the other; the exponential moving average is kept.",
+            corpus=corpus_name(), scores=scores, scored_on=f"{corpus_name()}, val part", training=training,
+        )  # fmt: skip
 
 
 @torch.no_grad()
@@ -148,50 +200,13 @@ def score_denoiser(
         Mean squared error of the prediction for each subspace and case, and how many clips it was taken over.
     """
     clips = ClipDataset(open_corpus("val", profile.max_patients))
-    chosen = range(0, len(clips), -(-len(clips) // 256))
-    records = [clips[i].record for i in chosen]
-    positions = torch.stack([clips[i].beat_position for i in chosen])[:, :: vae.config.downsampling]
-    z = vae.standardise(encode_clips(vae, clips, chosen))
+    data = encoded(clips, vae, condition, indices=range(0, len(clips), -(-len(clips) // 256)), seed=seed)
     process, generator = GaussianDiffusion(unet.config.diffusion), torch.Generator().manual_seed(seed)
-    t = torch.randint(process.config.train_steps, (len(z),), generator=generator)
-    noise = torch.randn(z.shape, generator=generator)
-    noisy, target = process.q_sample(z, noise, t), process.target(z, noise, t)
+    t = torch.randint(process.config.train_steps, (len(data),), generator=generator)
+    noise = torch.randn(data.z.shape, generator=generator)
+    noisy, target = process.q_sample(data.z, noise, t), process.target(data.z, noise, t)
     scores = {}
-    for case, c in {
-        "told": condition(condition.features(records, seed, murmur_levels(clips, chosen))),
-        "not told": condition.null(len(z)),
-    }.items():  # fmt: skip
-        errors = process.errors(unet(noisy, t, c.vector, c.tokens, positions), target).mean(0)
+    for case, c in {"told": condition(data.features[0]), "not told": condition.null(len(data))}.items():
+        errors = process.errors(unet(noisy, t, c.vector, c.tokens, data.positions), target).mean(0)
         scores |= {f"error of {name}, {case}": float(e) for name, e in zip(SUBSPACES, errors, strict=True)}
-    return scores | {"clips": len(z)}
-
-
-def murmur_levels(clips: ClipDataset, indices: Sequence[int]) -> list[float]:
-    """Measured level of the systolic murmur of every clip, dB; NaN where none is said to be heard."""
-    levels = []
-    for clip in (clips[i] for i in indices):
-        heard = clip.record.systolic is not None and clip.record.murmur_here
-        levels.append(float(murmur_level(clip.log_mel[None], clip.states[None])) if heard else float("nan"))
-    return levels
-
-
-def rare_class_weights(records) -> Tensor:
-    """Chance of every clip: murmur heard and not heard alike, and grades alike among those heard."""
-    labels = []
-    for record in records:
-        grade = record.systolic.grade if record.murmur_here and record.systolic else None
-        labels.append((murmur_label(record), grade))
-    counts = {label: labels.count(label) for label in set(labels)}
-    heard = sum(1 for label in counts if label[0] == 1)
-    return torch.tensor([(1 / max(heard, 1) if label[0] == 1 else 1.0) / counts[label] for label in labels])
-
-
-def _ema(config: DiffusionConfig):
-    """Exponential moving average whose memory grows with its age, so that short runs have one too."""
-
-    @torch.no_grad()
-    def update(averaged, current, count):
-        decay = min(config.ema_decay, (1 + float(count)) / (10 + float(count)))
-        torch._foreach_lerp_(averaged, list(current), 1 - decay)
-
-    return update
+    return scores | {"clips": len(data)}

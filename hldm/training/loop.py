@@ -11,6 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from hldm.data.errors import DataError
+from hldm.training.processes import average, average_gradients, team
+
 
 def fit(
     module: nn.Module,
@@ -24,11 +27,16 @@ def fit(
     save_seconds: float = 60,
     log_every: int = 50,
     after_step: Callable[[int], None] | None = None,
+    shared: bool = False,
 ) -> list[dict[str, float]]:
     """AdamW with linear warm-up and cosine annealing, with checkpoints.
 
     All randomness of step k comes from a generator seeded with ``(seed, k)``. Nothing else is drawn, so resuming needs
     no state but weights and moments, and ends in the same bits.
+
+    Under ``accelerate launch`` several processes train together: gradients and the log are their means, and the first
+    process alone writes and prints. All have the same generator. `step_loss` draws the whole batch from it and takes
+    the rows of `hldm.training.processes.share`: so the loss is that of one process with the whole batch.
 
     Parameters
     ----------
@@ -40,12 +48,24 @@ def fit(
         ``checkpoint.pt`` is kept here, replaced whole; an existing one is resumed.
     after_step : callable, optional
         Called after every update, for an EMA.
+    shared : bool
+        Whether `step_loss` shares its batch between processes.
 
     Returns
     -------
     list of dict
         The log: mean of every figure over `log_every` steps.
+
+    Raises
+    ------
+    ValueError
+        Where several processes were started for what is not shared, or the checkpoint is of another seed.
     """
+    processes = team()
+    if processes.num_processes > 1 and not shared:
+        raise DataError(
+            "one: this training does not share its batches", field="processes", value=processes.num_processes
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "checkpoint.pt"
@@ -54,7 +74,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _rate(k, steps, warmup))
     start, log = 0, []
     if path.is_file():
-        saved = torch.load(path, weights_only=True)
+        saved = torch.load(path, weights_only=True, map_location="cpu")
         if saved["seed"] != seed:
             raise ValueError(f"{path}: seed is {saved['seed']}, expected {seed}: use the folder of another run")
         module.load_state_dict(saved["module"])
@@ -76,6 +96,7 @@ def fit(
         loss, figures = step_loss(step, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients(trained)
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         schedule.step()
@@ -83,10 +104,13 @@ def fit(
             after_step(step)
         recent.append({"loss": float(loss.detach()), **figures})
         if (step + 1) % log_every == 0 or step + 1 == steps:
-            log.append({"step": step + 1, **{k: sum(r[k] for r in recent) / len(recent) for k in recent[0]}})
-            print("  ".join(f"{k} {v:.4g}" for k, v in log[-1].items()), flush=True)
+            means = {k: sum(r[k] for r in recent) / len(recent) for k in recent[0]}
+            log.append({"step": step + 1, **average(means)})
             recent = []
-        if (time.monotonic() - saved_at > save_seconds and (step + 1) % log_every == 0) or step + 1 == steps:
+            if processes.is_main_process:
+                print("  ".join(f"{k} {v:.4g}" for k, v in log[-1].items()), flush=True)
+        due = time.monotonic() - saved_at > save_seconds and (step + 1) % log_every == 0
+        if processes.is_main_process and (due or step + 1 == steps):
             save(step + 1)
             saved_at = time.monotonic()
     return log
