@@ -86,26 +86,39 @@ def _graph(options) -> None:
 
 
 def _train(options) -> None:
-    if options.stage == "judge":
-        from hldm.evaluation.judge_card import make_judge
-        from hldm.training.judge import JudgeTraining
+    _TRAININGS[options.stage](options)
 
-        training = JudgeTraining(epochs=options.epochs or JudgeTraining.epochs, seed=options.seed)
-        print(make_judge(options.runs, training=training))
-        return
-    if options.stage == "vocoder":
-        from hldm.evaluation.resynthesis import make_vocoder
-        from hldm.training.stages import chosen_profile
 
-        table = make_vocoder(options.runs, profile=chosen_profile(options.profile, options.epochs), seed=options.seed)
-        print(table.pivot(index="measure", columns="method", values="value").to_string(float_format="%.3g"))
-        return
+def _train_judge(options) -> None:
+    from hldm.evaluation.judge_card import make_judge
+    from hldm.training.judge import JudgeTraining
+
+    training = JudgeTraining(epochs=options.epochs or JudgeTraining.epochs, seed=options.seed)
+    print(make_judge(options.runs, training=training))
+
+
+def _train_vocoder(options) -> None:
+    from hldm.evaluation.resynthesis import make_vocoder
+    from hldm.training.stages import chosen_profile
+
+    table = make_vocoder(options.runs, profile=chosen_profile(options.profile, options.epochs), seed=options.seed)
+    print(table.pivot(index="measure", columns="method", values="value").to_string(float_format="%.3g"))
+
+
+def _train_stage(options) -> None:
     from hldm.training import train
+    from hldm.training.processes import team
 
     log = train(options.stage, profile=options.profile, epochs=options.epochs, runs=options.runs, seed=options.seed)
-    print("; ".join(f"{name} {value:.4g}" for name, value in log[-1].items()))
-    if all((options.runs / f"{name}.safetensors").is_file() for name in ("vae", "unet", "condition")):
-        print(f"export HLDM_WEIGHTS={options.runs}")  # enough to generate with
+    if team().is_main_process:
+        print("; ".join(f"{name} {value:.4g}" for name, value in log[-1].items()))
+        if all((options.runs / f"{name}.safetensors").is_file() for name in ("vae", "unet", "condition")):
+            print(f"export HLDM_WEIGHTS={options.runs}")  # enough to generate with
+    team().destroy_process_group()
+
+
+#: What can be trained. Judge and vocoder are measured as they are made, by a room above that of the stages.
+_TRAININGS = {**dict.fromkeys(STAGES, _train_stage), "vocoder": _train_vocoder, "judge": _train_judge}
 
 
 def _generate(options) -> None:
@@ -290,9 +303,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("file", type=Path, metavar="FILE", help="NAME.graphml (graph tools) or NAME.ttl (RDF)")
 
     sub = command("train", _train, "train a stage; an interrupted run resumes")
-    sub.add_argument("stage", choices=(*STAGES, "judge", "vocoder"))
+    sub.add_argument("stage", choices=_TRAININGS)
     _add_profile(sub)
-    sub.add_argument("--epochs", type=_count, help="instead of the profile's")
+    sub.add_argument("--epochs", type=_count, help="instead of the profile's, where a stage counts epochs")
     sub.add_argument(
         "--runs", type=Path, default=Path("runs"), help="folder for checkpoints and weights (default: runs)"
     )

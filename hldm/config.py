@@ -146,8 +146,8 @@ class Profile:
     inference_steps: int = 12
 
 
-#: The stages of training, in order: the frozen encoders, then the paper's three.
-STAGES = ("encoders", "vae", "diffusion", "finetune")
+#: The stages of training, in order: the frozen encoders, the measurer that teaches the VAE, then the paper's three.
+STAGES = ("encoders", "measurer", "vae", "diffusion", "finetune")
 
 PROFILES = {
     "smoke": Profile("smoke", epochs=(1, 1, 1), max_steps=8, max_patients=12, samples=16, inference_steps=8),

@@ -17,7 +17,8 @@ from hldm.config import PROFILES, STAGES
 from hldm.data.records import ClinicalRecord, SystolicMurmur
 from hldm.models import StructuredUNet
 from hldm.training import fit, read_history, run_folder, train
-from hldm.training.diffusion import rare_class_weights
+from hldm.training.diffusion import moving_average
+from hldm.training.latents import rare_class_weights
 
 LOOP = """
 import sys, time, torch
@@ -86,18 +87,30 @@ def test_rare_classes_are_drawn_as_often_as_common_ones():
     assert share[90:].sum() == pytest.approx(0.25)
 
 
+def test_the_average_of_averages_keeps_its_memory():
+    models = nn.ModuleDict({"one": nn.Linear(2, 2)})
+    start = models["one"].weight.detach().clone()
+    fresh, grown = (moving_average(models, 0.999, grown=grown) for grown in (False, True))
+    for value in (1.0, 2.0):
+        nn.init.constant_(models["one"].weight, value)
+        fresh.update_parameters(models), grown.update_parameters(models)
+    torch.testing.assert_close(fresh.module["one"].weight, torch.full((2, 2), 1 + 9 / 11))
+    torch.testing.assert_close(grown.module["one"].weight, 0.999 * (0.999 * start + 0.001) + 0.002)
+
+
 @pytest.fixture(scope="module")
 def tiny():
     return dataclasses.replace(PROFILES["smoke"], epochs=(2, 2, 2), max_steps=2, max_patients=6)
 
 
 def test_the_stages_follow_one_another(tiny, tmp_path_factory, monkeypatch):
-    """On the simulated corpus: VAE, diffusion and fine-tuning; then a sound from these weights."""
+    """On the simulated corpus: measurer, VAE, diffusion and fine-tuning; then a sound from these weights."""
     from hldm import Synthesizer
 
     monkeypatch.delenv("HLDM_CIRCOR", raising=False)
     runs = tmp_path_factory.mktemp("runs")
     logs = {stage: train(stage, profile=tiny, runs=runs, device="cpu") for stage in STAGES[1:]}
+    assert logs.pop("measurer")[-1]["state_accuracy"] > 0
     assert all(log[-1]["step"] == 2 for log in logs.values())
     before = torch.load(runs / "diffusion2" / "checkpoint.pt", weights_only=True)["module"]
     after = torch.load(runs / "diffusion3" / "checkpoint.pt", weights_only=True)["module"]
@@ -108,7 +121,7 @@ def test_the_stages_follow_one_another(tiny, tmp_path_factory, monkeypatch):
     assert {f"lambda_{k}": v for k, v in shipped.items()} == pytest.approx(
         {k: v for k, v in history[-1].items() if k.startswith("lambda_")}, abs=2e-3
     )
-    for phase in ("rhythm", "sounds"):
+    for phase in ("rhythm", "sounds", "details"):
         assert StructuredUNet.from_pretrained(runs / "curriculum" / phase).config.structured
         assert ConditionEncoder.from_pretrained(runs / "curriculum" / phase).lambdas
     sound = Synthesizer.from_pretrained(runs)("no murmur, HR 90", num_inference_steps=2)
@@ -128,7 +141,7 @@ def test_long_runs_are_kept_and_short_ones_start_afresh(monkeypatch, tmp_path):
 
 
 def test_an_unknown_stage_is_named():
-    with pytest.raises(ValueError, match="'vea', expected one of encoders, vae"):
+    with pytest.raises(ValueError, match="'vea', expected one of encoders, measurer, vae"):
         train("vea")
 
 

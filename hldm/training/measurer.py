@@ -43,6 +43,7 @@ def train_measurer(
     steps: int = 2500,
     batch_size: int = 48,
     learning_rate: float = 2e-3,
+    device: str | torch.device = "cpu",
     seed: int = 0,
 ) -> tuple[Measurer, dict[str, float]]:
     """Train, then write ``measurer.safetensors`` into `folder`.
@@ -60,7 +61,7 @@ def train_measurer(
     )
     with torch.random.fork_rng(devices=[]):  # initial weights and dropout draw from the global generator
         torch.manual_seed(seed)
-        measurer = Measurer(config)
+        measurer = Measurer(config).to(device)
 
         def step_loss(step: int, generator: torch.Generator):
             torch.manual_seed(seed * 1_000_003 + step)  # dropout
@@ -72,11 +73,11 @@ def train_measurer(
                     factors[:, i] += gain[:, 0, 0] / factor.scale
             if torch.rand((), generator=generator) < BLURRED:
                 log_mel = F.avg_pool2d(log_mel[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
-            return measurer_loss(measurer(log_mel), batch, factors), {}
+            return measurer_loss(measurer(log_mel.to(device)), batch.to(device), factors.to(device)), {}
 
         steps = steps if profile.max_steps is None else min(steps, profile.max_steps)
         fit(measurer, step_loss, steps, folder=Path(folder) / "measurer", learning_rate=learning_rate, seed=seed)
-    measurer.eval().requires_grad_(False)
+    measurer.eval().requires_grad_(False).cpu()
     scores = score_measurer(measurer, ClipDataset(open_corpus("val", profile.max_patients)))
     path = Path(folder) / "measurer.safetensors"
     save_weights(path, measurer.state_dict(), config)
@@ -96,6 +97,7 @@ def measurer_loss(said: Measurement, batch: MixtureBatch, factors: Tensor) -> Te
         total = total + factor_error(name, said.factors[:, i], factors[:, i])
     for name, truth in attribute_labels(batch.records).items():
         if (truth != IGNORE).any():
+            truth = truth.to(factors.device)
             total = total + 0.3 * F.cross_entropy(said.attributes[name], truth, ignore_index=IGNORE)
     return total
 

@@ -8,9 +8,8 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from hldm.config import PROFILES, STAGES, Profile, cache_folder, weights_folder
+from hldm.training.processes import team
 
 
 def train(
@@ -25,27 +24,27 @@ def train(
     """Run or resume one stage; weights go to `runs`, which `HLDM_WEIGHTS` may then name.
 
     What a stage builds on is taken from `runs` where an earlier stage left it, else from the shipped weights.
+    ``accelerate launch -m hldm.cli train diffusion`` shares the work of a denoiser's stages between devices, each with
+    a batch of its own; ``--cpu --num_processes 2`` after ``launch`` does so between processes without a GPU.
 
     Parameters
     ----------
-    stage : {"encoders", "vae", "diffusion", "finetune"}
+    stage : {"encoders", "measurer", "vae", "diffusion", "finetune"}
     profile : str or Profile
     epochs : int, optional
-        Instead of the profile's.
+        Instead of the profile's, in the paper's three stages; the others have their own number of updates.
     device : str, optional
         Default: the GPU where there is one.
 
     Returns
     -------
     list of dict
-        The training log.
+        The training log; of the encoders and the measurer, what they reached.
     """
     if stage not in STAGES:
         raise ValueError(f"stage is {stage!r}, expected one of {', '.join(STAGES)}")
     profile = chosen_profile(profile, epochs)
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return _STAGES[stage](profile, Path(runs), device, seed)
+    return _STAGES[stage](profile, Path(runs), device or str(team().device), seed)
 
 
 def chosen_profile(profile: str | Profile, epochs: int | None = None) -> Profile:
@@ -78,6 +77,12 @@ def _encoders(profile: Profile, runs: Path, device: str, seed: int) -> list[dict
     return [{name: sum(scores.values()) / len(scores) for name, scores in probes.items()}]
 
 
+def _measurer(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
+    from hldm.training.measurer import train_measurer
+
+    return [train_measurer(profile, runs, device=device, seed=seed)[1]]
+
+
 def _vae(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
     from hldm.training.vae import train_vae
 
@@ -93,4 +98,5 @@ def _denoiser(profile: Profile, runs: Path, device: str, seed: int, *, stage: in
     return train_diffusion(profile, runs, vae, stage=stage, start_from=start, device=device, seed=seed)[-1]
 
 
-_STAGES = dict(zip(STAGES, (_encoders, _vae, partial(_denoiser, stage=2), partial(_denoiser, stage=3)), strict=True))
+_TRAINERS = (_encoders, _measurer, _vae, partial(_denoiser, stage=2), partial(_denoiser, stage=3))
+_STAGES = dict(zip(STAGES, _TRAINERS, strict=True))
