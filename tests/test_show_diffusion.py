@@ -35,7 +35,7 @@ def test_what_a_mask_cuts_stays_empty_and_a_menu_chooses_the_set():
     assert np.isfinite(figure.data[1].z).all()
     assert [trace.visible for trace in figure.data] == [True] * 3 + [False] * 3
     [menu] = figure.layout.updatemenus
-    assert [button.args[1] for button in menu.buttons] == [[True] * 3 + [False] * 3, [False] * 3 + [True] * 3]
+    assert [list(button.args[1]) for button in menu.buttons] == [[True] * 3 + [False] * 3, [False] * 3 + [True] * 3]
     assert all(np.allclose(trace.x, BEATS, atol=1e-3) for trace in figure.data)
 
 
