@@ -58,16 +58,16 @@ class VAEConfig:
     component_width: int = 48
     mean_db: float = -55.0  # log-mels enter the network as (x - mean_db) / scale_db
     scale_db: float = 12.0
-    beta: float = 1e-3  # weight of the KL term once annealed
+    beta: float = 0.01  # weight of the KL term once annealed
     anneal_steps: int = 500
     delta: float = 0.1  # weight of L_disentangle, the paper's
     reading_weight: float = 1.0  # linear readers of the subspaces, trained along
     correlation_weight: float = 0.3  # 1.0 was seen to hurt reconstruction
-    leakage_weight: float = 6.0  # what the best linear probe reads from the wrong subspaces
+    leakage_weight: float = 3.0  # what the best linear probe reads from the wrong subspaces
     component_weight: float = 3.0  # L1 of decoded components, where the simulator tells them
     rendered_weight: float = 5.0  # L1 of decoded swaps, where the simulator can render them
-    beat_weight: float = 3.0  # L1 of the mean beat of decoded swaps, between real recordings
-    measured_weight: float = 0.3  # what a frozen measurer hears in decoded swaps
+    beat_weight: float = 6.0  # L1 of the mean beat of decoded swaps, between real recordings
+    measured_weight: float = 0.6  # what a frozen measurer hears in decoded swaps
     simulated_pairs: int = 1500  # rendered pairs of hearts that half of each batch is drawn from; 0: real ones only
 
     @property

@@ -133,9 +133,8 @@ class MultiScaleVAE(nn.Module):
     def from_pretrained(cls, folder: str | os.PathLike | None = None) -> MultiScaleVAE:
         """The VAE of a weights folder (default: the shipped one), in evaluation mode."""
         state, config = load_weights(Path(folder or weights_folder()) / "vae.safetensors")
-        superposition = any(name.startswith("decoders.") for name in state)
-        vae = cls(VAEConfig(**{"superposition": superposition} | config))
-        vae.load_state_dict(state, strict=False)
+        vae = cls(VAEConfig(**config))
+        vae.load_state_dict(state)
         return vae.eval()
 
     def encode(self, log_mel: Tensor) -> Posterior:
