@@ -208,7 +208,9 @@ def test_a_touched_field_changes_the_record_and_no_other(form, pair):
     systolic = dataclasses.replace(record.systolic, grade="III/VI")
     assert form.record == record.replace(systolic=systolic, heart_rate=120)
     form.inputs["heart_rate"].value = None
-    assert form.record.heart_rate is None
+    form.inputs["sex"].label = "not known"
+    assert (form.record.heart_rate, form.record.sex) == (None, None)
+    assert form.inputs["diastolic.grade"].label == "not known"
 
 
 def test_a_murmur_that_is_gone_takes_its_description_along(form):

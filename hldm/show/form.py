@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 WIDE = Layout(width="20rem")
 MURMURS = {"systolic": SystolicMurmur, "diastolic": DiastolicMurmur}
+OPEN = ""  # what a menu holds for None, which it would show as nothing chosen
 #: Fields that say nothing beside the murmur "Absent".
 OF_MURMUR = ("murmur_locations", "most_audible_location", *(f"{p}.{n}" for p, k in MURMURS.items() for n in k.kinds))
 
@@ -114,8 +115,8 @@ class _Number(HBox):
 
 
 def _choice(label: str, kind: type[StrEnum] | tuple) -> Dropdown:
-    options = [("unknown", None), *((str(value), value) for value in kind)]
-    return Dropdown(options=options, value=None, description=label, layout=WIDE)
+    options = [("not known", OPEN), *((str(value), value) for value in kind)]
+    return Dropdown(options=options, description=label, layout=WIDE)
 
 
 def _several(label: str, options: list) -> SelectMultiple:
@@ -126,7 +127,9 @@ def _inputs() -> dict[str, object]:
     """A widget for every field of a `ClinicalRecord`, by its name; a murmur's attributes as "systolic.grade"."""
     table = read_table("conditions")
     conditions = list(zip(table["preferred_term"], table["id"], strict=True))
-    pregnant = Dropdown(options=[("unknown", None), ("no", False), ("yes", True)], description="pregnant", layout=WIDE)
+    pregnant = Dropdown(
+        options=[("not known", OPEN), ("no", False), ("yes", True)], description="pregnant", layout=WIDE
+    )
     inputs = {
         "age_group": _choice("age group", AgeGroup),
         "age_years": _Number("age (years)", 0, 25, 0.25),
@@ -216,6 +219,7 @@ class Form(VBox):
             Where the fields contradict each other.
         """
         touched = {n: w.value for n, w in self.inputs.items() if w.value != self._shown[n]}
+        touched = {name: None if value == OPEN else value for name, value in touched.items()}
         record = {name: value for name, value in touched.items() if "." not in name}
         for phase, kind in MURMURS.items():
             some = {name: touched[f"{phase}.{name}"] for name in kind.kinds if f"{phase}.{name}" in touched}
@@ -231,7 +235,7 @@ class Form(VBox):
         for name, widget in self.inputs.items():
             phase, _, attribute = name.rpartition(".")
             value = getattr(getattr(record, phase) if phase else record, attribute, None)
-            widget.value = value
+            widget.value = OPEN if value is None and isinstance(widget, Dropdown) else value
         self._filled, self._shown = record, {name: widget.value for name, widget in self.inputs.items()}
 
     def read(self) -> None:
