@@ -282,7 +282,9 @@ class Synthesizer:
     @torch.inference_mode()
     def _finish(self, z, asked, records, grids, weights, seeds, duration) -> list[HeartSound]:
         """Decode latents, give them a phase, and pack them."""
-        log_mels = self.vae.decode(self.vae.unstandardise(z.to(self.device))).cpu()
+        frames = self.vae.config.downsampling * z.shape[-1]
+        grain = torch.stack([self.mel.grain(frames, seed % 2**32) for seed in seeds]).to(self.device)
+        log_mels = self.vae.decode(self.vae.unstandardise(z.to(self.device)), grain).cpu()
         samples = round((duration or self.audio.clip_seconds) * self.audio.sampling_rate)
         sounds = []
         for i, seed in enumerate(seeds):

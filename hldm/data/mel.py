@@ -89,7 +89,19 @@ class LogMel(nn.Module):
         return spectrum
 
     @torch.no_grad()
-    def griffin_lim(self, log_mel: Tensor, iterations: int = 32, seed: int = 0) -> Tensor:
+    def grain(self, frames: int, seed: int = 0) -> Tensor:
+        """How the log-mel of white noise wanders about its level, ``(mels, frames)``, dB; medians are 0.
+
+        Every noise has it, and no level tells it. The noise is the one from whose phase `griffin_lim` starts.
+        """
+        log_mel = self(self._white(frames, seed))
+        return log_mel - log_mel.median(-1, keepdim=True).values
+
+    def _white(self, frames: int, seed: int) -> Tensor:
+        return torch.randn(frames * self.config.hop_length, generator=torch.Generator().manual_seed(seed))
+
+    @torch.no_grad()
+    def griffin_lim(self, log_mel: Tensor, iterations: int = 16, seed: int = 0) -> Tensor:
         """A waveform with about this log-mel, ``(..., mels, frames) -> (..., frames * hop_length)``, float32.
 
         It starts from the phase of white noise, the same for all sounds of a batch, so that none depends on its
@@ -100,7 +112,6 @@ class LogMel(nn.Module):
         magnitude = self.to_magnitude(log_mel.reshape(-1, *shape[-2:])) / self.scale
         # One more frame, since a centred transform of `frames * hop` samples has it.
         magnitude = torch.cat([magnitude, magnitude[..., -1:]], dim=-1)
-        noise = torch.randn(1, shape[-1] * self.config.hop_length, generator=torch.Generator().manual_seed(seed))
-        first = self.transform(noise).expand(magnitude.shape)
+        first = self.transform(self._white(shape[-1], seed)[None]).expand(magnitude.shape)
         spectrum = self.settle(magnitude, first, iterations)
         return self.to_waveform(magnitude * torch.sgn(spectrum)).reshape(*shape[:-2], -1)
