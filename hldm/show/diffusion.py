@@ -81,7 +81,7 @@ def beat_maps(
     """
     beats = np.asarray(beats, dtype=float).round(3)
     rows = -(-len(names) // 2)
-    figure = make_subplots(rows, 2, subplot_titles=names, vertical_spacing=0.22 / rows, horizontal_spacing=0.12)
+    figure = make_subplots(rows, 2, subplot_titles=names, vertical_spacing=0.2 / rows, horizontal_spacing=0.12)
     for entry, values in maps.items():
         values = np.asarray(values, dtype=float)
         for i, each in enumerate(np.where(np.isfinite(values), values.round(3), np.nan)):
@@ -92,7 +92,7 @@ def beat_maps(
             )  # fmt: skip
             figure.add_trace(heat, row=i // 2 + 1, col=i % 2 + 1)
     figure.update_layout(title=title, height=60 + 260 * rows)
-    figure.update_xaxes(title="Key (beats)")
+    figure.update_xaxes(title="Key (beats)", row=rows)  # those above share it
     figure.update_yaxes(title="Query (beats)", autorange="reversed")
     if len(maps) > 1:
         owner = [entry for entry in maps for _ in names]
