@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hldm.config import SUBSPACES, UNetConfig, VAEConfig
 from hldm.models import MultiScaleVAE, StructuredUNet, split_subspaces
 from hldm.models.unet import SubspaceWeights
-from hldm.models.vae import Posterior, correlation_penalty
+from hldm.models.vae import Posterior, correlation_penalty, power_sum
 from hldm.weights import save_weights
 
 SMALL_VAE = VAEConfig(width=16)
@@ -64,6 +64,15 @@ def test_the_correlation_penalty_sees_only_pairs_across_subspaces():
     across[:, 8:16] = across[:, :8]  # sounds repeat rhythm
     # 8 pairs of 2 * 8 * 8 * 6 / 2 = 384 are fully correlated.
     assert correlation_penalty(across) == pytest.approx(8 / 384, abs=2e-3)
+
+
+def test_grain_is_heard_in_noise_and_murmur_alone():
+    vae, z, grain = MultiScaleVAE().eval(), torch.randn(2, 32, 8), torch.randn(2, 64, 32)
+    with torch.no_grad():
+        parts = vae.components(z)
+        wanted = power_sum(parts["sounds"], *(parts[name] + vae.GRAIN * grain for name in ("murmur", "noise")))
+        torch.testing.assert_close(vae.decode(z, grain), wanted)
+        torch.testing.assert_close(vae.decode(z, 0 * grain), vae.decode(z))
 
 
 def test_standardise_is_undone():
