@@ -73,7 +73,8 @@ def test_moving_the_slider_shows_its_output_and_goes_on_where_one_was_listening(
         driver.get(f"{address}/scrub.html")
         assert driver.execute_script(move, 2)[:3] == [1, "three", "three"]
         play = """const [done] = [arguments[0]], audio = document.querySelectorAll("audio")[2];
-            audio.muted = true; audio.currentTime = 2; audio.play().then(() => done(true), () => done(false));"""
+            Object.assign(audio, {muted: true, currentTime: 2, playbackRate: 0.0625});  // slow enough for any machine
+            audio.play().then(() => done(true), () => done(false));"""
         if driver.execute_async_script(play):
-            assert driver.execute_script(move, 1)[3] == pytest.approx(2, abs=0.5)
+            assert driver.execute_script(move, 1)[3] >= 2
         assert not [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]

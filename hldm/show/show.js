@@ -49,7 +49,7 @@
       const next = panels.find((panel) => !panel.hidden)?.querySelector("audio");
       if (at === undefined || !next) return;
       next.currentTime = at;
-      next.play();
+      next.play().catch(() => {}); // whoever moves on before it has begun interrupts it
     };
     for (const control of controls) control.addEventListener(control.type === "range" ? "input" : "change", update);
     update();
