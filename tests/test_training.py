@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from hldm.conditioning import ConditionEncoder
 from hldm.config import PROFILES, STAGES
 from hldm.data.records import ClinicalRecord, SystolicMurmur
 from hldm.models import StructuredUNet
-from hldm.training import fit, read_history, run_folder, train
+from hldm.training import fit, loop, read_history, run_folder, train
 from hldm.training.diffusion import moving_average
 from hldm.training.latents import rare_class_weights
 
@@ -154,3 +155,9 @@ def test_a_checkpoint_of_another_seed_is_not_continued(tmp_path):
     fit(net, step_loss, 2, folder=tmp_path, seed=1)
     with pytest.raises(ValueError, match="seed is 1, expected 2"):
         fit(net, step_loss, 4, folder=tmp_path, seed=2)
+
+
+def test_several_processes_are_refused_where_they_would_do_the_same_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "team", lambda: SimpleNamespace(num_processes=2, is_main_process=True))
+    with pytest.raises(ValueError, match="processes: found 2, expected one"):
+        fit(nn.Linear(1, 1), lambda step, generator: None, 1, folder=tmp_path)

@@ -34,7 +34,7 @@ def fit(
     All randomness of step k comes from a generator seeded with ``(seed, k)``. Nothing else is drawn, so resuming needs
     no state but weights and moments, and ends in the same bits.
 
-    Under ``accelerate launch`` several processes train together: gradients and the log are their means, and the first
+    Several processes (see `hldm.training.train`) train together: gradients and the log are their means, and the first
     process alone writes and prints. All have the same generator. `step_loss` draws the whole batch from it and takes
     the rows of `hldm.training.processes.share`: so the loss is that of one process with the whole batch.
 

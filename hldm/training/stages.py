@@ -24,8 +24,9 @@ def train(
     """Run or resume one stage; weights go to `runs`, which `HLDM_WEIGHTS` may then name.
 
     What a stage builds on is taken from `runs` where an earlier stage left it, else from the shipped weights.
-    ``accelerate launch -m hldm.cli train diffusion`` shares the work of a denoiser's stages between devices, each with
-    a batch of its own; ``--cpu --num_processes 2`` after ``launch`` does so between processes without a GPU.
+    ``accelerate launch -m hldm.cli train diffusion`` shares the work of a denoiser's stages between the GPUs of a
+    machine, each with a batch of its own; ``torchrun --nproc_per_node 2 -m hldm.cli train diffusion`` between two
+    processes where there is none.
 
     Parameters
     ----------
