@@ -16,8 +16,8 @@ from hldm.data.records import ClinicalRecord, SystolicGrade, SystolicMurmur
 from hldm.data.simulator.constants import stream
 from hldm.data.simulator.murmurs import attenuation, grade_level
 
-# Murmur over the diastolic background at grade III, dB. With the background below it, 13.6 would give the 13.8 of `train`;
-# at 3 dB more the judge hears generated murmurs of every grade about as often as real ones of `val`.
+# Murmur over the diastolic background at grade III, dB. With the background below it, 13.6 would give the 13.8 of
+# `train`; at 3 dB more the judge hears generated murmurs of every grade about as often as real ones of `val`.
 TYPICAL_DB = 16.6
 SPREAD_DB = 3.0  # among murmurs of a grade; half of the calibrated one, so that a word keeps its meaning
 FARTHEST = 1.5  # spreads from the typical
