@@ -152,12 +152,15 @@ def resynthesis_table(known: KnownClips, methods: Mapping[str, Method], **option
     )  # fmt: skip
 
 
-def by_way_of(vae: MultiScaleVAE, method: Method) -> Method:
-    """The same method on what the VAE makes of the log-mels, at the mean of its posterior."""
+def by_way_of(vae: MultiScaleVAE, method: Method, grain: Tensor | None = None) -> Method:
+    """The same method on what the VAE makes of the log-mels, at the mean of its posterior.
+
+    `grain` is as of `MultiScaleVAE.decode`; the log-mels of `hldm.Synthesizer` have it.
+    """
 
     @torch.inference_mode()
     def there_and_back(log_mel: Tensor) -> Tensor:
-        return method(vae.decode(vae.encode(log_mel).mean))
+        return method(vae.decode(vae.encode(log_mel).mean, grain))
 
     return there_and_back
 
@@ -222,7 +225,8 @@ def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) 
     recordings, scored_on = unseen_corpus(profile.max_patients)
     known = real_clips(recordings, scored_on, vocoder.audio)
     methods = {"Griffin-Lim": vocoder.mel.griffin_lim, "vocoder": vocoder.vocode}
-    decoded = {f"{name} after the VAE": by_way_of(vae, method) for name, method in methods.items()}
+    grain = vocoder.mel.grain(vocoder.audio.clip_frames, seed=0)
+    decoded = {f"{name} after the VAE": by_way_of(vae, method, grain) for name, method in methods.items()}
     table = resynthesis_table(known, methods | decoded)
     training = VocoderTraining()
     write_card(
