@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -82,11 +83,12 @@ class SpectralDistance(nn.Module):
 class VocoderLoss(nn.Module):
     """Energy distance between the sounds that the vocoder makes of a log-mel and the one that it is of.
 
-    A log-mel that a VAE decoded does not tell the grain of the sound. A distance to the original alone is least for
-    a sound without grain, in the middle of all that could be. So the vocoder makes two sounds y, y' from different
-    noise, and ``d(y, x) / 2 + d(y', x) / 2 - d(y, y') / 2`` is least where they differ from each other as they
-    differ from the original x: a proper score (Gneiting and Raftery 2007), for waveforms Gritsenko et al. 2020. The
-    distance d adds up spectra of several resolutions, log-mel, the envelope of S1 and S2, and the level above `fmax`.
+    A log-mel that a VAE decoded does not tell the grain of the sound, so it was drawn. A distance to the original
+    alone is least for a sound without grain, in the middle of all that could be. So the vocoder makes two sounds
+    y, y' from different noise, and ``d(y, x) / 2 + d(y', x) / 2 - d(y, y') / 2`` is least where they differ from each
+    other as they differ from the original x: a proper score (Gneiting and Raftery 2007), for waveforms Gritsenko et
+    al. 2020. The distance d adds up spectra of several resolutions, log-mel, the envelope of S1 and S2, and the level
+    above `fmax`.
     """
 
     #: Decibels count as much as nepers; what is guessed counts little.
@@ -158,24 +160,36 @@ class Crops:
         return torch.stack([w[start : start + self.samples] for (w, _), start in zip(pairs, starts, strict=True)])
 
 
+class Lesson(NamedTuple):
+    """What the vocoder is given, twice over, and what it should have made of it."""
+
+    log_mel: Tensor  # (2, batch, mels, frames), dB
+    noise: Tensor  # (2, batch, samples)
+    waveform: Tensor  # (batch, samples)
+
+
 @torch.no_grad()
-def decoded(vae: MultiScaleVAE, log_mel: Tensor, generator: torch.Generator) -> Tensor:
-    """Log-mels ``(batch, mels, frames)`` as the VAE gives them back, from a draw of its posterior."""
-    return vae.decode(vae.encode(log_mel).sample(generator))
-
-
-def draw_pairs(
+def draw_lesson(
     crops: Crops, mel: LogMel, vae: MultiScaleVAE, training: VocoderTraining, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Log-mels ``(batch, mels, frames)``, some of them decoded, and the waveforms of their recordings."""
+) -> Lesson:
+    """Recordings, and their log-mels with two noises.
+
+    Some log-mels come out of the VAE, from a draw of its posterior and with the grain of the noise that the vocoder
+    starts from: just what `hldm.Synthesizer` gives it.
+    """
     waveform = crops.draw(training.batch_size, generator)
+    noise = torch.randn(2, *waveform.shape, generator=generator)
     log_mel = mel(waveform)
     several = round(training.decoded_share * training.batch_size)
-    log_mel = torch.cat([decoded(vae, log_mel[:several], generator), log_mel[several:]])
+    z = vae.encode(log_mel[:several]).sample(generator)
+    given = torch.stack([torch.cat([vae.decode(z, mel.grain_of(n[:several])), log_mel[several:]]) for n in noise])
     first = (log_mel.shape[-1] - training.frames) // 2
-    hop, last = mel.config.hop_length, first + training.frames
+    frames = slice(first, first + training.frames)
+    samples = slice(*(mel.config.hop_length * end for end in (frames.start, frames.stop)))
     gain_db = training.gain_db * (2 * torch.rand(training.batch_size, 1, generator=generator) - 1)
-    return log_mel[..., first:last] + gain_db[..., None], waveform[:, first * hop : last * hop] * 10 ** (gain_db / 20)
+    return Lesson(
+        given[..., frames] + gain_db[..., None], noise[..., samples], waveform[:, samples] * 10 ** (gain_db / 20)
+    )
 
 
 def simulated_recordings(count: int, seed: int) -> Iterable[Recording]:
@@ -221,10 +235,9 @@ def train_vocoder(
     crops = Crops(recordings, vocoder.audio.clip_samples, vocoder.audio)
 
     def step_loss(step: int, generator: torch.Generator):
-        log_mel, waveform = draw_pairs(crops, mel, vae, training, generator)
-        noise = torch.randn(2 * len(waveform), waveform.shape[1], generator=generator)
-        made = vocoder(log_mel.repeat(2, 1, 1).to(device), noise.to(device))
-        return loss(*made.chunk(2), waveform.to(device))
+        log_mel, noise, waveform = (x.to(device) for x in draw_lesson(crops, mel, vae, training, generator))
+        made = vocoder(log_mel.flatten(0, 1), noise.flatten(0, 1))
+        return loss(*made.chunk(2), waveform)
 
     steps = profile.epochs[0] * -(-len(crops) // training.batch_size)
     steps = steps if profile.max_steps is None else min(steps, profile.max_steps)
