@@ -42,7 +42,8 @@ const checkFigures = async () => {
     if (!figure.querySelector(".cartesianlayer .mlayer > *, .polarlayer .mlayer > *, .pielayer > *, .gl-container canvas"))
       problems.push(`figure: nothing in its axes: ${label}`);
     for (const axis of ["x", "y"])
-      if (figure.querySelector(`.${axis}axislayer-above .${axis}tick`) && !figure.querySelector(`.${axis}title`))
+      // Of several axes it is enough that one has a title: those above or beside it share it.
+      if (figure.querySelector(`.${axis}axislayer-above .${axis}tick`) && !figure.querySelector(`[class^="${axis}"][class$="title"]`))
         problems.push(`figure: no title on the ${axis} axis: ${label}`);
   }
   for (const plot of all(".js-plotly-plot"))
