@@ -235,7 +235,7 @@ def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) 
         training={
             "command": f"hldm train vocoder --profile {profile.name} --epochs {profile.epochs[0]}",
             "weights": sum(p.numel() for p in vocoder.parameters()),
-            "updates": log[-1]["step"], "batch": training.batch_size,
+            "cap on updates": profile.max_steps or "none", "updates": log[-1]["step"], "batch": training.batch_size,
             "seconds of a crop": training.frames / vocoder.audio.frame_rate,
             "share of log-mels decoded by the VAE": training.decoded_share,
             "simulated recordings beside the corpus": training.simulated, "learning rate": training.learning_rate,
