@@ -24,6 +24,7 @@ from hldm.training.corpus import corpus_name, open_corpus
 from hldm.training.diffusion import train_diffusion
 from hldm.training.latents import EncodedClips, encoded
 from hldm.training.processes import team
+from hldm.training.vae import some_of
 
 #: What `train_diffusion` is told, by the name of a row. The letters are those of the paper's Table III.
 DENOISERS: dict[str, dict] = {
@@ -41,7 +42,7 @@ DENOISERS: dict[str, dict] = {
 def unseen(vae: MultiScaleVAE, profile: Profile, most: int = 1000) -> EncodedClips:
     """Up to `most` clips of the val part, spread over its recordings; each told as the shipped encoders tell it."""
     clips = ClipDataset(open_corpus("val", profile.max_patients))
-    return encoded(clips, vae, ConditionEncoder(), indices=range(0, len(clips), -(-len(clips) // most)))
+    return encoded(some_of(clips, most), vae, ConditionEncoder())
 
 
 def main() -> None:

@@ -1,21 +1,31 @@
-"""What keeps the subspaces apart: simulated pairs, the mean beat, the closed-form adversary, measured swaps."""
+"""What keeps the subspaces apart: simulated pairs, the mean beat, levels of states, leakage, measured swaps."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
-from sklearn.metrics import r2_score
+from sklearn.linear_model import LinearRegression
 
 from hldm.config import PROFILES, SUBSPACES, VAEConfig
-from hldm.data import ClipDataset
-from hldm.data.simulator import simulate
+from hldm.data import ClinicalRecord, ClipDataset
+from hldm.data.clips import normalise
+from hldm.data.simulator import complete_record, simulate
+from hldm.evaluation.physiology import state_levels as levels_of_waveform
 from hldm.models import MultiScaleVAE, swap
 from hldm.models.measurer import Measurer
 from hldm.models.readers import FACTORS
 from hldm.models.vae import power_sum
-from hldm.training.beat import QUIET, S1, SYSTOLE, beat_parts, clip_factors, heart_rate, mean_beat, swapped_beat
+from hldm.training.beat import (
+    QUIET,
+    SYSTOLE,
+    beat_parts,
+    clip_factors,
+    heart_rate,
+    mean_beat,
+    state_levels,
+    swapped_beat,
+)
 from hldm.training.disentangle import MEMORY, Disentanglement, Leakage, component_error, decode_swap, measured_error
 from hldm.training.measurer import train_measurer
 from hldm.training.mixture import Mixture
@@ -86,7 +96,7 @@ def test_the_parts_of_a_mean_beat_sum_to_it():
     beat[:, QUIET] = -60
     total = 10 * torch.log10(sum(beat_parts(beat).values()))
     torch.testing.assert_close(total, beat)
-    assert torch.equal(beat_parts(beat)["murmur"][:, S1], torch.zeros(3, 64))
+    assert torch.equal(beat_parts(beat)["murmur"][:, 0], torch.zeros(3, 64))
 
 
 def test_a_mean_beat_foretells_murmur_and_noise_of_a_rendered_swap(batch):
@@ -98,31 +108,59 @@ def test_a_mean_beat_foretells_murmur_and_noise_of_a_rendered_swap(batch):
         assert error < 0.8 * change, name
 
 
-def test_factors_tell_what_the_simulator_was_asked_for(batch):
+@pytest.mark.parametrize("components", [False, True])
+def test_factors_tell_what_the_simulator_was_asked_for(batch, components):
     heard = torch.tensor([float(record.murmur_here) for record in batch.records])
-    factors = clip_factors(batch.log_mel, batch.states, heart_rate(batch.states), heard)
+    alone = batch.components() if components else None
+    factors = clip_factors(batch.log_mel, batch.states, heart_rate(batch.states), heard, alone)
     named = dict(zip(FACTORS, factors.T, strict=True))
     assert factors.shape == (24, len(FACTORS))
     assert named["level"][heard == 1].mean() > named["level"][heard == 0].mean() + 0.5
     noise = batch.noise[:, 0].mean((1, 2))
-    assert np.corrcoef(named["floor"], noise)[0, 1] > 0.9
+    assert np.corrcoef(named["floor"], noise)[0, 1] > (0.7 if components else 0.5)
 
 
-def test_leakage_is_the_r2_of_a_ridge_regression():
+def test_levels_of_states_are_those_of_the_waveform():
+    rows = []
+    for seed in range(8):
+        made = simulate(complete_record(ClinicalRecord(murmur="Absent"), seed), duration=8.0, seed=seed).recording
+        clip = ClipDataset([made])[0]
+        first = round(clip.start * made.sampling_rate)
+        inside = made.cycles - clip.start
+        inside = inside[(inside[:, 0] >= 0) & (inside[:, 4] <= 5.12)]
+        heard = levels_of_waveform(normalise(made.waveform)[first : first + 20480], made.sampling_rate, inside)
+        seen = state_levels(clip.log_mel[None], clip.states[None])[0].numpy()
+        rows.append((seen, (heard.s1, heard.systole, heard.s2, heard.diastole)))
+    seen, heard = np.array(rows).transpose(1, 0, 2)
+    offset = seen - heard
+    assert np.median(np.abs(offset - np.median(offset))) < 1.5  # dB
+    together = np.diag(np.corrcoef(seen.T, heard.T)[:4, 4:])
+    assert (together[[0, 1, 2]] > 0.9).all()
+    assert together[3] > 0.6  # a frame is 64 ms long, and S2 rings into a short diastole
+
+
+def test_a_knock_leaves_the_levels_of_states(batch):
+    knocked = batch.log_mel.clone()
+    knocked[:, :, 100:104] += 40
+    moved = state_levels(knocked, batch.states) - state_levels(batch.log_mel, batch.states)
+    assert moved.abs().median() < 1
+
+
+def test_leakage_is_the_r2_of_ridge_regressions():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(MEMORY, 8, generator=generator)
     y = torch.randn(MEMORY, len(FACTORS), generator=generator)
-    y[:, 0] = x[:, 2:].sum(1)  # heart rate, written into all but rhythm
+    y[:, 0] = x[:, 2:4].sum(1)  # heart rate, written into sounds
     leakage = Leakage(8, ridge=1e-6)
     assert leakage(x, y) == 0  # no memory yet
     found = leakage(x, y)
     expected = []
     for i, factor in enumerate(FACTORS.values()):
-        others = np.delete(x.numpy(), np.arange(2) + 2 * SUBSPACES.index(factor.subspace), axis=1)
-        probe = Ridge(1e-6).fit(others, y[:, i])
-        expected.append(r2_score(y[:, i], probe.predict(others)))
+        parts = {name: x[:, 2 * k : 2 * k + 2] for k, name in enumerate(SUBSPACES) if name != factor.subspace}
+        probes = (LinearRegression().fit(part, y[:, i]).score(part, y[:, i]) for part in parts.values())
+        expected.append(sum(probes))
     assert found == pytest.approx(np.mean(expected), rel=1e-3)
-    assert expected[0] == pytest.approx(1, abs=1e-3)
+    assert expected[0] >= 1
 
 
 def test_less_leakage_is_where_its_gradient_points():
@@ -136,7 +174,7 @@ def test_less_leakage_is_where_its_gradient_points():
     free = x.clone().requires_grad_()
     before = leakage(free, y)
     before.backward()
-    after = leakage(free.detach() - 50 * free.grad, y)
+    after = leakage(free.detach() - 5 * free.grad, y)
     assert after < before
 
 

@@ -21,13 +21,13 @@ class Factor(NamedTuple):
 
 
 #: What a clip is labelled with. Heart rate: log of beats a second; contrast: S1 over S2, dB; murmur: 1 where one is
-#: heard; level: what systole holds beyond the quiet of diastole, 100 to 400 Hz, dB; floor: that quiet, dB.
+#: heard; level: of the murmur in systole, 100 to 400 Hz, dB; floor: level of the noise in diastole, dB.
 FACTORS = {
     "heart_rate": Factor("rhythm", 0.55, 0.2),
-    "contrast": Factor("sounds", 2.0, 5.0),
+    "contrast": Factor("sounds", -1.0, 4.0),
     "murmur": Factor("murmur", 0.0, 1.0),
     "level": Factor("murmur", -50.0, 6.0),
-    "floor": Factor("noise", -58.0, 6.0),
+    "floor": Factor("noise", -33.0, 4.5),
 }
 
 

@@ -16,7 +16,7 @@ from hldm.models.subspaces import cycle_position
 
 #: Places in the beat where it is measured: (state, share of the state gone by).
 PLACES = ((1, 1 / 2), (2, 1 / 6), (2, 1 / 2), (2, 5 / 6), (3, 1 / 2), (4, 1 / 6), (4, 1 / 2), (4, 5 / 6))
-S1, SYSTOLE, S2, QUIET = 0, slice(1, 4), 4, slice(6, 8)  # QUIET: late diastole, where nothing but noise is expected
+SYSTOLE, QUIET = slice(1, 4), slice(6, 8)  # QUIET: late diastole, where nothing but noise is expected
 BLUR = 0.2  # of a state, so that every place hears some frames
 MURMUR_FROM = 80.0  # Hz; below, systole rings with S1
 LEAST_LEVEL = -65.0  # dB; fainter murmurs are alike
@@ -99,8 +99,35 @@ def murmur_level(log_mel: Tensor, states: Tensor, audio: AudioConfig = AudioConf
     return 10 * (power[:, SYSTOLE].mean((1, 2)).log10() - power[:, QUIET].mean((1, 2)).log10())
 
 
+def state_levels(log_mel: Tensor, states: Tensor, audio: AudioConfig = AudioConfig()) -> Tensor:
+    """Level of S1, systole, S2 and diastole, up to 400 Hz: the median over beats, ``(batch, 4)``, dB.
+
+    What `hldm.evaluation.physiology.state_levels` measures on waveforms, up to a constant. A knock on the stethoscope
+    moves a mean and leaves a median.
+
+    Parameters
+    ----------
+    log_mel : Tensor (batch, mels, frames), dB
+    states : Tensor (batch, frames), int64 in 1..4
+    """
+    power = (10 ** (log_mel[:, _frequencies(audio) <= 400] / 10)).sum(1)
+    new = torch.zeros_like(states)
+    new[:, 1:] = states[:, 1:] != states[:, :-1]
+    run = new.cumsum(1)  # the how manieth state since the start
+    empty = power.new_zeros(len(run), int(run.max()) + 1)
+    mean = empty.scatter_add(1, run, power) / empty.scatter_add(1, run, torch.ones_like(power))  # NaN beyond the last
+    state = torch.zeros_like(empty, dtype=states.dtype).scatter(1, run, states)
+    medians = [torch.where(state == s, mean, torch.nan).nanmedian(1).values for s in range(1, 5)]
+    return 10 * torch.log10(torch.stack(medians, dim=1).clamp_min(1e-9))
+
+
 def clip_factors(
-    log_mel: Tensor, states: Tensor, rate: Tensor, murmur: Tensor, audio: AudioConfig = AudioConfig()
+    log_mel: Tensor,
+    states: Tensor,
+    rate: Tensor,
+    murmur: Tensor,
+    components: dict[str, Tensor] | None = None,
+    audio: AudioConfig = AudioConfig(),
 ) -> Tensor:
     """The `hldm.models.readers.FACTORS` of clips, standardised.
 
@@ -111,20 +138,28 @@ def clip_factors(
     rate : Tensor (batch,), bpm
     murmur : Tensor (batch,)
         1 heard, 0 not, NaN unknown.
+    components : dict of Tensor (batch, mels, frames), optional
+        Sounds, murmur and noise alone, where the simulator tells them: then levels are theirs. Else S1 and S2 count as
+        the sounds, what systole has beyond late diastole as the murmur, and diastole as the noise.
 
     Returns
     -------
     Tensor (batch, len(FACTORS))
     """
-    beat = mean_beat(log_mel, states)
     hertz = _frequencies(audio)
     band = (hertz >= 100) & (hertz <= 400)
-    level = beat_parts(beat, audio)["murmur"][:, SYSTOLE, band].mean((1, 2))
+    if components is None:
+        sounds = noise = state_levels(log_mel, states, audio)
+        beyond = beat_parts(mean_beat(log_mel, states), audio)["murmur"]
+    else:
+        sounds, noise = (state_levels(components[name], states, audio) for name in ("sounds", "noise"))
+        beyond = 10 ** (mean_beat(components["murmur"], states) / 10)
+    level = beyond[:, SYSTOLE, band].mean((1, 2))
     values = {
         "heart_rate": (rate / 60).log(),
-        "contrast": (beat[:, S1] - beat[:, S2])[:, hertz < 150].mean(1),
+        "contrast": sounds[:, 0] - sounds[:, 2],
         "murmur": murmur,
         "level": 10 * torch.log10(level + 10 ** (LEAST_LEVEL / 10)),
-        "floor": beat[:, QUIET].mean((1, 2)),
+        "floor": noise[:, 3],
     }
     return torch.stack([(values[name] - f.mean) / f.scale for name, f in FACTORS.items()], dim=1)

@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 from hldm.conditioning import ConditionEncoder
 from hldm.config import SUBSPACES, ConditionConfig, Profile, UNetConfig
 from hldm.data.clips import ClipDataset
+from hldm.data.retiming import retimed_clips
 from hldm.models.diffusion import GaussianDiffusion
 from hldm.models.unet import StructuredUNet
 from hldm.models.vae import MultiScaleVAE
@@ -22,6 +23,7 @@ from hldm.training.history import write_history
 from hldm.training.latents import draw, encoded, rare_class_weights
 from hldm.training.loop import fit
 from hldm.training.processes import team
+from hldm.training.vae import some_of
 from hldm.weights import save_weights
 
 LEARNING_RATES = {2: 5e-4, 3: 5e-5}  # by stage
@@ -46,6 +48,9 @@ def train_diffusion(
     """Train U-Net and fusion together; write the averages of both into `folder`.
 
     The log is kept beside them, where `hldm.training.read_history` finds it.
+
+    To the clips come some of the same hearts at other rates (`hldm.data.retiming`): few patients have a rate near the
+    ends of what may be asked for.
 
     Stage 2 draws clips as they come, and follows the curriculum (None: every subspace counts the same throughout). At
     the end of each phase the averages are kept in ``curriculum/rhythm``, ``sounds`` and ``details``; the fusion too,
@@ -76,11 +81,13 @@ def train_diffusion(
     """
     processes = team()
     whole = batch_size * processes.num_processes
-    clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=hop_seconds)
+    corpus = open_corpus("train", profile.max_patients)
+    clips = ClipDataset(corpus, hop_seconds=hop_seconds)
+    rare = retimed_clips(corpus, seed=seed)
     steps = ClipBatches(clips, whole).steps(profile.epochs[stage - 1], profile)
     now = _models(config, condition_config, folder, start_from, seed).train().to(device)
     unet, condition = now["unet"], now["condition"]
-    data = encoded(clips, vae, ConditionEncoder(condition.config, folder=folder), wordings=2).to(device)
+    data = encoded([*clips, *rare], vae, ConditionEncoder(condition.config, folder=folder), wordings=2).to(device)
     chances = rare_class_weights(data.records) if stage == 3 else torch.ones(len(data))
     process = GaussianDiffusion(unet.config.diffusion)
     ema = moving_average(now, process.config.ema_decay, grown=start_from is not None)
@@ -119,7 +126,8 @@ def train_diffusion(
     if processes.is_main_process:
         write_history(folder, stage, log, start_from)
         scores = score_denoiser(averages["unet"], averages["condition"], vae, profile)
-        training = {"stage": stage, "updates": steps, "batch": whole, "clips": len(clips), "learning rate": rate,
+        training = {"stage": stage, "updates": steps, "batch": whole, "clips": len(clips), "retimed clips": len(rare),
+                    "learning rate": rate,
                     "seed": seed}  # fmt: skip
         _save_with_cards(folder, averages, scores, training)
     processes.wait_for_everyone()
@@ -200,7 +208,7 @@ def score_denoiser(
         Mean squared error of the prediction for each subspace and case, and how many clips it was taken over.
     """
     clips = ClipDataset(open_corpus("val", profile.max_patients))
-    data = encoded(clips, vae, condition, indices=range(0, len(clips), -(-len(clips) // 256)), seed=seed)
+    data = encoded(some_of(clips, 256), vae, condition, seed=seed)
     process, generator = GaussianDiffusion(unet.config.diffusion), torch.Generator().manual_seed(seed)
     t = torch.randint(process.config.train_steps, (len(data),), generator=generator)
     noise = torch.randn(data.z.shape, generator=generator)

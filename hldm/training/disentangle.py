@@ -18,7 +18,7 @@ from hldm.training.pairs import PairBatch
 #: How often each subspace is exchanged in training.
 SWAP_CHANCES = {"rhythm": 0.2, "sounds": 0.2, "murmur": 0.4, "noise": 0.2}
 AUDIBLE_DB = 20.0  # a component so far below the sum is not heard, and need only stay there
-MEMORY = 512  # clips that the leakage is estimated over
+MEMORY = 144  # clips before this batch that leakage is measured on, too
 
 
 class Disentanglement(nn.Module):
@@ -152,22 +152,24 @@ def measured_error(said: Measurement, heard: Measurement, partner: Tensor, state
 
 
 class Leakage(nn.Module):
-    """What the best linear probe of the *wrong* subspaces reads of each factor: an adversary in closed form.
+    """What linear probes of each *wrong* subspace read of each factor, from its means and spreads over time.
 
-    The probe is a ridge regression on means and spreads over time of the three subspaces that a factor does not belong
-    to, solved over the last `MEMORY` clips. The loss is the squared correlation of what it says of this batch with the
-    truth. There is no game to balance, since the probe is at its optimum in every step; and no scale of the latent
-    makes a correlation smaller.
+    The R^2 of a ridge regression in closed form: ``r' (R + ridge)^-1 r``, with the correlations r of a subspace's
+    features with the factor, and R among themselves. So few clips as a batch has correlate by chance, so those of the
+    last few batches are kept; not more, since what is measured late is corrected late: a memory of 32 batches was seen
+    to swing. There is no adversary to balance, and no scale of the latent makes a correlation smaller.
     """
 
-    def __init__(self, features: int, ridge: float = 0.03):
+    def __init__(self, features: int, ridge: float = 0.1):
         super().__init__()
         self.ridge = ridge
         self.register_buffer("pooled", torch.zeros(MEMORY, features))
         self.register_buffer("factors", torch.full((MEMORY, len(FACTORS)), torch.nan))
 
     def forward(self, pooled: Tensor, factors: Tensor) -> Tensor:
-        """Mean squared correlation over factors, scalar; 0 until the memory is full.
+        """Sum of R^2 over wrong subspaces, mean over factors, scalar; 0 until the memory is full.
+
+        The batch alone carries the gradient, for all.
 
         Parameters
         ----------
@@ -176,28 +178,39 @@ class Leakage(nn.Module):
         factors : Tensor (batch, len(FACTORS))
             NaN where unknown.
         """
-        x, y = self.pooled, self.factors
-        self.pooled = torch.cat([pooled.detach(), x])[:MEMORY]
-        self.factors = torch.cat([factors, y])[:MEMORY]
+        share = len(pooled) / (len(pooled) + MEMORY)
+        x = torch.cat([pooled.detach() + (pooled - pooled.detach()) / share, self.pooled])
+        y = torch.cat([factors, self.factors])
+        self.pooled, self.factors = x[:MEMORY].detach(), y[:MEMORY]
         if y[-1].isnan().all():
             return pooled.sum() * 0
-        mean, spread = x.mean(0), x.std(0).clamp_min(1e-4)
-        x, batch = (x - mean) / spread, (pooled - mean) / spread
-        owner = torch.arange(x.shape[1]) // (x.shape[1] // len(SUBSPACES))
-        scores = []
-        for i, factor in enumerate(FACTORS.values()):
-            others, known, given = owner != SUBSPACES.index(factor.subspace), ~y[:, i].isnan(), ~factors[:, i].isnan()
-            probe = self._probe(x[known][:, others], y[known, i])
-            scores.append(squared_correlation(batch[given][:, others] @ probe, factors[given, i]))
-        return sum(scores) / len(scores)
-
-    def _probe(self, x: Tensor, y: Tensor) -> Tensor:
-        """Weights of the ridge regression of y on the columns of x."""
-        among, shared = x.T @ x / len(y), x.T @ (y - y.mean()) / len(y)
-        return torch.linalg.solve(among + self.ridge * torch.eye(len(among), device=x.device), shared)
+        total = pooled.sum() * 0
+        for name, part in zip(SUBSPACES, x.chunk(len(SUBSPACES), dim=1), strict=True):
+            wrong = [i for i, factor in enumerate(FACTORS.values()) if factor.subspace != name]
+            among = correlations(part.detach(), part.detach()) + self.ridge * torch.eye(part.shape[1], device=x.device)
+            r = correlations(part, y[:, wrong])
+            total = total + (r * torch.linalg.solve(among, r)).sum()
+        return total / len(FACTORS)
 
 
-def squared_correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Squared Pearson correlation of two vectors; 0 where one of them is constant or nearly so."""
-    a, b = (x - x.mean() if len(x) else x for x in (a, b))
-    return (a @ b) ** 2 / ((a @ a) * (b @ b)).clamp_min(1e-6)
+def correlations(x: Tensor, y: Tensor) -> Tensor:
+    """Pearson correlation of every column of x with every column of y over the rows where the latter is known.
+
+    Parameters
+    ----------
+    x : Tensor (rows, a)
+    y : Tensor (rows, b)
+        NaN where unknown.
+
+    Returns
+    -------
+    Tensor (a, b)
+        0 where a column is constant or nearly so.
+    """
+    known = (~y.isnan()).to(x)
+    share = known / known.sum(0).clamp_min(1)  # (rows, b)
+    y = y.nan_to_num()
+    x_mean, y_mean = x.T @ share, (y * share).sum(0)
+    covariance = x.T @ (y * share) - x_mean * y_mean
+    variance = (x.square().T @ share - x_mean.square()) * ((y.square() * share).sum(0) - y_mean.square())
+    return covariance / variance.clamp_min(1e-6).sqrt()

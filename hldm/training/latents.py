@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hldm.conditioning import ConditionEncoder
-from hldm.data.clips import Clip, ClipDataset
+from hldm.data.clips import Clip
 from hldm.data.records import ClinicalRecord
 from hldm.models.diffusion import GaussianDiffusion
 from hldm.models.vae import MultiScaleVAE
@@ -51,20 +51,18 @@ class EncodedClips:
 
 
 def encoded(
-    clips: ClipDataset,
+    clips: Sequence[Clip],
     vae: MultiScaleVAE,
     condition: ConditionEncoder,
     *,
-    indices: Sequence[int] | None = None,
     wordings: int = 1,
     seed: int = 0,
 ) -> EncodedClips:
-    """The clips at `indices` (default: all), told in so many wordings each, with the level of their murmurs."""
-    indices = range(len(clips)) if indices is None else indices
-    chosen = [clips[i] for i in indices]
+    """Clips, told in so many wordings each, with the level of their murmurs."""
+    chosen = list(clips)
     records, levels = [clip.record for clip in chosen], [heard_level(clip) for clip in chosen]
     return EncodedClips(
-        vae.standardise(encode_clips(vae, clips, indices)),
+        vae.standardise(encode_clips(vae, chosen)),
         torch.stack([clip.beat_position for clip in chosen])[:, :: vae.config.downsampling],
         tuple(condition.features(records, seed + k * len(records), levels) for k in range(wordings)),
         records,

@@ -81,13 +81,13 @@ class Mixture:
         """The clips and the pairs at these indices."""
         corpus = self.corpus.batch(list(indices))
         records = tuple(self.corpus.clips[i].record for i in indices)
-        log_mel, states, rate, murmur = corpus.log_mel, corpus.states, corpus.heart_rate, corpus.murmur
+        log_mel, states = corpus.log_mel, corpus.states
+        factors = clip_factors(log_mel, states, corpus.heart_rate, corpus.murmur)
         partner = torch.arange(len(log_mel)).roll(1)
         made = self.pairs.batch(pairs) if pairs else None
         if made is not None:
-            partner = torch.cat([partner, len(log_mel) + made.partner])
+            known = clip_factors(made.log_mel, made.states, heart_rate(made.states), made.heard, made.components())
+            factors, partner = torch.cat([factors, known]), torch.cat([partner, len(log_mel) + made.partner])
             log_mel, states = torch.cat([log_mel, made.log_mel]), torch.cat([states, made.states])
-            rate, murmur = torch.cat([rate, heart_rate(made.states)]), torch.cat([murmur, made.heard])
             records += made.records
-        factors = clip_factors(log_mel, states, rate, murmur)
         return MixtureBatch(log_mel, states, cycle_position(states), factors, partner, records, len(indices), made)

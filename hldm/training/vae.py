@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from hldm.config import Profile, VAEConfig
-from hldm.data.clips import ClipDataset
+from hldm.data.clips import Clip, ClipDataset
 from hldm.models.measurer import Measurer
 from hldm.models.readers import FACTORS
 from hldm.models.subspaces import split_subspaces
@@ -93,17 +93,20 @@ def train_vae(
 
 
 @torch.no_grad()
-def encode_clips(
-    vae: MultiScaleVAE, clips: ClipDataset, indices: Sequence[int] | None = None, batch_size: int = 64
-) -> torch.Tensor:
-    """Posterior means of the clips at `indices` (default: all), ``(clips, latent channels, latent frames)``."""
-    chunks = torch.as_tensor(range(len(clips)) if indices is None else indices).split(batch_size)
-    return torch.cat([vae.encode(clips.log_mels(chunk.tolist())).mean for chunk in chunks])
+def encode_clips(vae: MultiScaleVAE, clips: Sequence[Clip], batch_size: int = 64) -> torch.Tensor:
+    """Posterior means, ``(clips, latent channels, latent frames)``."""
+    chunks = torch.arange(len(clips)).split(batch_size)
+    return torch.cat([vae.encode(torch.stack([clips[int(i)].log_mel for i in chunk])).mean for chunk in chunks])
+
+
+def some_of(clips: Sequence[Clip], most: int) -> list[Clip]:
+    """At most so many clips, evenly spread."""
+    return [clips[i] for i in range(0, len(clips), -(-len(clips) // most))]
 
 
 def set_latent_statistics(vae: MultiScaleVAE, clips: ClipDataset, most: int = 1000) -> None:
     """Store mean and standard deviation of every latent channel in the VAE, from up to `most` clips."""
-    z = encode_clips(vae, clips, range(0, len(clips), -(-len(clips) // most)))
+    z = encode_clips(vae, some_of(clips, most))
     vae.latent_mean.copy_(z.mean((0, 2))[:, None])
     vae.latent_std.copy_(z.std((0, 2))[:, None].clamp_min(1e-3))
 
