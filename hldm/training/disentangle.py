@@ -56,7 +56,7 @@ class Disentanglement(nn.Module):
         components : dict of Tensor
             `vae.components` of z; empty where one decoder makes the whole sound.
         step : int
-            Of training. The adversary waits for `anneal_steps`, and gains its weight over as many: a latent that says
+            Of training. The leakage waits for `anneal_steps`, and gains its weight over as many: a latent that says
             nothing yet could only flee from it.
         """
         weights, stride = self.config, self.config.downsampling
