@@ -157,7 +157,9 @@ class Synthesizer:
             raise ValueError(f"vocoder is {vocoder!r}, expected 'griffin_lim' or 'learned'")
         parts = (MultiScaleVAE, StructuredUNet, ConditionEncoder)
         learned = Vocoder.from_pretrained(folder) if vocoder == "learned" else None
-        return cls(*(part.from_pretrained(folder).to(device) for part in parts), vocoder=learned)
+        synth = cls(*(part.from_pretrained(folder).to(device) for part in parts), vocoder=learned)
+        synth.condition.features([ClinicalRecord()])  # reads the encoders now, so that no sound waits for them
+        return synth
 
     @property
     def device(self) -> torch.device:
