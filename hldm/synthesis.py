@@ -150,8 +150,8 @@ class Synthesizer:
         device : str or torch.device
             Of the networks that make the log-mel; it becomes a sound on the CPU.
         vocoder : {"griffin_lim", "learned"}
-            What makes a sound of the log-mel. The learnt one is nearer to real recordings on their own log-mels, but
-            roughens those that the model generates (the model card of the U-Net has both), so it is not the default.
+            What makes a sound of the log-mel. The learnt one is nearer to real recordings on their own log-mels, no
+            nearer on generated ones (the model card of the U-Net has both), and slower: so it is not the default.
         """
         if vocoder not in ("griffin_lim", "learned"):
             raise ValueError(f"vocoder is {vocoder!r}, expected 'griffin_lim' or 'learned'")
