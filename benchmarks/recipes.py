@@ -70,8 +70,8 @@ def main() -> None:
             found.to_csv(table)
     tables = [pd.read_csv(path) for path in sorted(options.runs.glob("*/table.csv"))]
     everything = pd.concat(tables)
-    everything.to_csv(options.runs / "vae_recipes.csv", index=False)
-    print(everything.pivot_table("value", ["data", "metric"], "recipe", sort=False).round(3).to_string())
+    everything.to_csv(options.runs / "vae_recipes.csv", index=False, float_format="%.4g")
+    print(everything.pivot_table("value", ["data", "metric"], ["updates", "recipe"], sort=False).round(3).to_string())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from hldm.evaluation.resynthesis import by_way_of, resynthesis_table, timing_err
 from hldm.models import MultiScaleVAE
 from hldm.models.vocoder import Vocoder, VocoderConfig
 from hldm.training.corpus import unseen_corpus
-from hldm.training.vocoder import Crops, SpectralDistance, VocoderLoss, VocoderTraining, draw_lesson
+from hldm.training.vocoder import Crops, SpectralDistance, VocoderLoss, VocoderTraining, draw_pairs
 
 AUDIO = AudioConfig()
 
@@ -62,7 +62,7 @@ def test_the_seed_decides(vocoder, log_mel):
 
 def test_a_batch_gives_what_single_calls_give(vocoder, log_mel):
     batch = vocoder.vocode(torch.stack([log_mel, log_mel.flip(-1)]))
-    torch.testing.assert_close(batch[0], vocoder.vocode(log_mel), atol=1e-4, rtol=0)
+    torch.testing.assert_close(batch[0], vocoder.vocode(log_mel), atol=1e-3, rtol=0)  # rounds amplify rounding
 
 
 def test_the_sound_comes_back_closer_than_from_griffin_lim(vocoder, sound, log_mel):
@@ -134,46 +134,31 @@ def test_crops_come_from_annotated_beats_at_one_level(sound):
         Crops([sound], 200_000)
 
 
-@pytest.fixture(scope="module")
-def vae():
-    return MultiScaleVAE.from_pretrained()
-
-
-def test_a_lesson_belongs_together(vae):
-    """What the vocoder is given is the mel of what the waveform is, with its surroundings; half of it decoded."""
+def test_pairs_belong_together():
+    """What the vocoder is given is the mel of what the waveform is, with its surroundings; half of it roughened."""
     training, mel = VocoderTraining(batch_size=4), LogMel()
-    recording = simulate(ClinicalRecord(heart_rate=90), duration=8, seed=3).recording
-    crops = Crops([recording], AUDIO.clip_samples)
-    log_mel, noise, waveform = draw_lesson(crops, mel, vae, training, torch.Generator().manual_seed(0))
-    assert log_mel.shape == (2, 4, 64, training.frames)
-    assert waveform.shape == noise[0].shape == (4, training.frames * AUDIO.hop_length)
+    crops = Crops([simulate(ClinicalRecord(heart_rate=90), duration=8, seed=3).recording], 8192)
+    log_mel, waveform = draw_pairs(crops, mel, training, torch.Generator().manual_seed(0))
+    assert log_mel.shape == (4, 64, 128 - 2 * training.margin)
+    assert waveform.shape == (4, log_mel.shape[-1] * AUDIO.hop_length)
     inside = slice(4, -4)  # away from the edges, where the surroundings count
-    error = (mel(waveform) - log_mel[0])[..., inside].abs().mean((1, 2))
+    error = (mel(waveform) - log_mel)[..., inside].abs().mean((1, 2))
     assert error[2:].max() < 0.1
-    assert 1 < error[:2].min() < error[:2].max() < 12
-    assert torch.equal(log_mel[0, 2:], log_mel[1, 2:])
-    # The grain of decoded log-mels is that of the noise beside them, not of the other.
-    apart, grains = (log_mel[0] - log_mel[1])[:2], mel(noise)[:, :2]
-
-    def likeness(x):
-        return float(torch.corrcoef(torch.stack([apart.flatten(), x.flatten()]))[0, 1])
-
-    assert likeness(grains[0]) > 0.3 > -0.3 > likeness(grains[1])
+    assert 0.2 < error[:2].min() < error[:2].max() < 4
 
 
-def test_the_loss_is_least_for_the_grain_that_the_original_has():
-    """Noise of the original's level beats silence, half the noise, and the same noise twice."""
-    loss, level = VocoderLoss(), 0.05
-    noise = level * torch.randn(3, 16, 6144, generator=torch.Generator().manual_seed(0))
-    original, one, other = noise
-    right = float(loss(one, other, original)[0])
-    for wrong in ((0.5 * one, 0.5 * other), (2 * one, 2 * other), (one, one), (1e-4 * one, 1e-4 * other)):
-        assert float(loss(*wrong, original)[0]) > right + 0.1
-    assert float(loss(original, original, original)[0]) == pytest.approx(0, abs=1e-4)
+def test_the_loss_hears_level_grain_and_beats(sound):
+    """It is 0 for the original alone, and grows with every distance from it."""
+    loss, original = VocoderLoss(), torch.from_numpy(sound.waveform)[None]
+    noise = original.std() * torch.randn(original.shape, generator=torch.Generator().manual_seed(0))
+    assert float(loss(original, original)[0]) == pytest.approx(0, abs=1e-4)
+    for change in (0.5 * original, 0.3 * noise, original.roll(80, -1) - original):
+        near, far = (float(loss(original + share * change, original)[0]) for share in (0.3, 1.0))
+        assert far > near > 0.05
 
 
 @pytest.fixture(scope="module")
-def table(vocoder, vae):
+def table(vocoder):
     recordings, name = unseen_corpus(max_patients=4)
     known = real_clips(recordings, name)
     answers = dict(zip((float(m.sum()) for m in known.log_mels), known.waveforms, strict=True))
@@ -181,6 +166,7 @@ def table(vocoder, vae):
     def oracle(log_mels):  # knows the answer: what every measure calls no loss
         return torch.from_numpy(np.stack([answers[float(m.sum())] for m in log_mels]))
 
+    vae = MultiScaleVAE.from_pretrained()
     methods = {"oracle": oracle, "vocoder": vocoder.vocode, "both": by_way_of(vae, vocoder.vocode)}
     rows = resynthesis_table(known, methods, splits=3)
     return rows.pivot(index="measure", columns="method", values="value")

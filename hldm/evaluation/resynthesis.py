@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from scipy.signal import butter, hilbert, sosfiltfilt
 from torch import Tensor
 
-from hldm.config import Profile
+from hldm.config import Profile, shared_weights
 from hldm.data.mel import LogMel
 from hldm.evaluation.factors import KnownClips, real_clips
 from hldm.evaluation.fidelity import frechet_distance, mel_spectral_distance, two_sample_auc
@@ -28,7 +29,7 @@ from hldm.models.vae import MultiScaleVAE
 from hldm.models.vocoder import Vocoder
 from hldm.training.card import write_card
 from hldm.training.corpus import corpus_name, unseen_corpus
-from hldm.training.vocoder import SpectralDistance, VocoderTraining, train_vocoder, vae_beside
+from hldm.training.vocoder import SpectralDistance, VocoderTraining, train_vocoder
 
 #: Log-mels (clips, mels, frames) to waveforms (clips, samples).
 Method = Callable[[Tensor], Tensor]
@@ -211,8 +212,8 @@ def _set_measures(
 def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) -> pd.DataFrame:
     """Train the vocoder, measure it beside Griffin-Lim on unseen recordings, and write its weights and model card.
 
-    Both are measured on real log-mels and on those that the VAE of `folder`, or the shipped one, makes of them. An
-    interrupted run resumes; a finished one is only measured again.
+    Both do as many rounds, and both are measured on real log-mels and on those that the VAE of `folder`, or the shipped
+    one, makes of them. An interrupted run resumes; a finished one is only measured again.
 
     Returns
     -------
@@ -221,10 +222,12 @@ def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) 
     """
     path = Path(folder) / "vocoder.safetensors"
     log = train_vocoder(profile, folder, seed=seed)[1]
-    vocoder, vae = Vocoder.from_pretrained(folder), vae_beside(folder)
+    vocoder = Vocoder.from_pretrained(folder)
+    vae = MultiScaleVAE.from_pretrained(shared_weights("vae.safetensors", folder).parent)
+    rounds = vocoder.config.settling + vocoder.config.polishing
     recordings, scored_on = unseen_corpus(profile.max_patients)
     known = real_clips(recordings, scored_on, vocoder.audio)
-    methods = {"Griffin-Lim": vocoder.mel.griffin_lim, "vocoder": vocoder.vocode}
+    methods = {"Griffin-Lim": partial(vocoder.mel.griffin_lim, iterations=rounds), "vocoder": vocoder.vocode}
     grain = vocoder.mel.grain(vocoder.audio.clip_frames, seed=0)
     decoded = {f"{name} after the VAE": by_way_of(vae, method, grain) for name, method in methods.items()}
     table = resynthesis_table(known, methods | decoded)
@@ -237,7 +240,10 @@ def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) 
             "weights": sum(p.numel() for p in vocoder.parameters()),
             "cap on updates": profile.max_steps or "none", "updates": log[-1]["step"], "batch": training.batch_size,
             "seconds of a crop": training.frames / vocoder.audio.frame_rate,
-            "share of log-mels decoded by the VAE": training.decoded_share,
+            "rounds of Griffin-Lim before the network, and after": f"{training.settling}, {vocoder.config.polishing}",
+            "the same in use": f"{vocoder.config.settling}, {vocoder.config.polishing}",
+            "rounds of Griffin-Lim alone": rounds,
+            "share of log-mels roughened": training.rough_share,
             "simulated recordings beside the corpus": training.simulated, "learning rate": training.learning_rate,
             "seed": seed,
         },

@@ -3,8 +3,7 @@
 Griffin-Lim finds most of the phase in its first rounds and then creeps. So it makes a short start here, a small
 network that has seen many recordings corrects magnitude and phase (after Masuyama et al. 2019, "Deep Griffin-Lim
 iteration"), and an inverse Fourier transform, which has nothing to learn, makes the samples (as in Vocos, Siuzdak
-2023). What a decoder makes is smoother than a recording: the network also says how much filtered noise to add at
-each place (as in DDSP, Engel et al. 2020), and so gives a murmur and the background their grain.
+2023).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class VocoderConfig:
 
     width: int = 16  # channels over the time-frequency plane
     dilations: tuple[int, ...] = (1, 2, 1, 4, 1, 2, 1, 4)  # along time, of the residual convolutions
-    settling: int = 12  # rounds of Griffin-Lim before the network
+    settling: int = 32  # rounds of Griffin-Lim before the network
     polishing: int = 3  # and after it
     mean_db: float = -55.0  # levels enter the network as (x - mean_db) / scale_db
     scale_db: float = 12.0
@@ -43,7 +42,6 @@ class Corrector(nn.Module):
     """
 
     MARKS = 4
-    QUIET = 2.0  # how far below the level the noise is before training
 
     def __init__(self, config: VocoderConfig):
         super().__init__()
@@ -52,12 +50,12 @@ class Corrector(nn.Module):
         self.body = nn.ModuleList(
             [nn.Conv2d(width, width, 3, padding=(1, d), dilation=(1, d)) for d in config.dilations]
         )
-        self.head = nn.Conv2d(width, 4, 3, padding=1)
+        self.head = nn.Conv2d(width, 3, 3, padding=1)
         nn.init.zeros_(self.head.weight)  # it starts as plain Griffin-Lim
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, level: Tensor, relative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Two corrections, and the noise to add.
+    def forward(self, level: Tensor, relative: Tensor) -> tuple[Tensor, Tensor]:
+        """Two corrections.
 
         Parameters
         ----------
@@ -72,8 +70,6 @@ class Corrector(nn.Module):
             To be added to `level`.
         Tensor (batch, bins, frames), complex
             To be added to the phase as a point on the unit circle.
-        Tensor (batch, bins, frames)
-            Level of the noise against `level`.
         """
         bins, frames = level.shape[1:]
         index = torch.arange(bins, device=level.device)
@@ -86,15 +82,15 @@ class Corrector(nn.Module):
         x = self.stem(torch.cat([features, marks.expand(len(level), -1, -1, frames)], dim=1))
         for layer in self.body:
             x = x + layer(F.gelu(x))
-        change, real, imag, grain = self.head(F.gelu(x)).unbind(1)
-        return change, torch.complex(real, imag) * sign, grain - self.QUIET
+        change, real, imag = self.head(F.gelu(x)).unbind(1)
+        return change, torch.complex(real, imag) * sign
 
 
 class Vocoder(nn.Module):
     """Log-mel in, waveform out, at any length, at the level of the log-mel.
 
-    White noise lends the first phase and the grain, and a seed decides everything. Above ``fmax``, where the mel says
-    nothing, all is noise, and a linear layer guesses its level from what the mel says below.
+    White noise lends the first phase, and a seed decides everything. Above ``fmax``, where the mel says nothing, all is
+    noise, and a linear layer guesses its level from what the mel says below.
 
     Parameters
     ----------
@@ -142,9 +138,8 @@ class Vocoder(nn.Module):
             found = self.mel.settle(magnitude, white, self.config.settling)[:, : self.heard]
         low = magnitude[:, : self.heard]
         level = (20 * (low * self.mel.scale).log10() - self.config.mean_db) / self.config.scale_db
-        change, turn, grain = self.corrector(level, found / low)
-        smooth = self._gain(change) * torch.sgn(torch.sgn(found) + turn)
-        low = low * (smooth + self._gain(grain) * white[:, : self.heard])
+        change, turn = self.corrector(level, found / low)
+        low = low * self._gain(change) * torch.sgn(torch.sgn(found) + turn)
         spectrum = torch.cat([low, magnitude[:, self.heard :] * white[:, self.heard :]], dim=1)
         waveform, magnitude = self.mel.to_waveform(spectrum), spectrum.abs()
         for _ in range(self.config.polishing):

@@ -1,23 +1,22 @@
-"""Train the vocoder: crops of recordings become log-mels, some by way of the VAE, and must come back."""
+"""Train the vocoder: crops of recordings become log-mels, some of them roughened, and must come back."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hldm.config import AudioConfig, Profile, shared_weights
+from hldm.config import AudioConfig, Profile
 from hldm.data.clips import normalise
 from hldm.data.mel import LogMel
 from hldm.data.records import Recording
 from hldm.data.simulator import draw_patient, simulate
-from hldm.models.vae import MultiScaleVAE
 from hldm.models.vocoder import Vocoder, VocoderConfig
 from hldm.training.corpus import open_corpus
 from hldm.training.loop import fit
@@ -29,11 +28,15 @@ class VocoderTraining:
     """How a vocoder is trained."""
 
     batch_size: int = 8
-    frames: int = 96  # of a crop: 1.5 s, from the middle of a clip that the VAE has seen as a whole
+    frames: int = 96  # of a crop: 1.5 s
+    margin: int = 4  # frames on either side that give the mel its context and are not heard
+    settling: int = 16  # half the rounds of Griffin-Lim that the vocoder is used with: what it learns holds after more
     simulated: int = 200  # recordings beside those of the corpus, of persons who are in none
     learning_rate: float = 2e-3
     gain_db: float = 6.0
-    decoded_share: float = 0.5  # of the log-mels that come out of the VAE: smoother than real ones, and not quite right
+    # A VAE decodes log-mels that are smoother than real ones and not quite right: so are those of half of the crops.
+    rough_share: float = 0.5
+    rough_db: float = 2.0
 
 
 class SpectralDistance(nn.Module):
@@ -65,31 +68,19 @@ class SpectralDistance(nn.Module):
         spectrum = torch.stft(waveform, size, size // 4, window=window, return_complex=True)[:, max(1, low) : high]
         return (spectrum.real.square() + spectrum.imag.square() + 1e-12).sqrt() * (2 / window.sum())
 
-    def forward(self, estimate: Tensor, reference: Tensor, whole: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Two waveforms ``(batch, samples)`` to convergence and log distance in nepers, each ``(batch,)``.
-
-        Convergence is relative to the magnitude of `whole`; default: `reference`.
-        """
+    def forward(self, estimate: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Two waveforms ``(batch, samples)`` to convergence and log distance in nepers, each ``(batch,)``."""
         floor = 10 ** (self.audio.floor_db / 20)
         convergence, distance = [], []
         for size in self.windows:
             y, x = self.magnitude(estimate, size), self.magnitude(reference, size)
-            size_of = x if whole is None else self.magnitude(whole, size)
-            convergence.append((y - x).norm(dim=(1, 2)) / size_of.norm(dim=(1, 2)).clamp_min(1e-6))
+            convergence.append((y - x).norm(dim=(1, 2)) / x.norm(dim=(1, 2)).clamp_min(1e-6))
             distance.append((y.clamp_min(floor).log() - x.clamp_min(floor).log()).abs().mean((1, 2)))
         return torch.stack(convergence).mean(0), torch.stack(distance).mean(0)
 
 
 class VocoderLoss(nn.Module):
-    """Energy distance between the sounds that the vocoder makes of a log-mel and the one that it is of.
-
-    A log-mel that a VAE decoded does not tell the grain of the sound, so it was drawn. A distance to the original
-    alone is least for a sound without grain, in the middle of all that could be. So the vocoder makes two sounds
-    y, y' from different noise, and ``d(y, x) / 2 + d(y', x) / 2 - d(y, y') / 2`` is least where they differ from each
-    other as they differ from the original x: a proper score (Gneiting and Raftery 2007), for waveforms Gritsenko et
-    al. 2020. The distance d adds up spectra of several resolutions, log-mel, the envelope of S1 and S2, and the level
-    above `fmax`.
-    """
+    """What a sound and its original may differ in: spectra, log-mel, the envelope of S1 and S2, the level above it."""
 
     #: Decibels count as much as nepers; what is guessed counts little.
     WEIGHTS = {"convergence": 1.0, "distance": 1.0, "envelope": 1.0, "mel_db": 0.1, "above": 0.2}  # noqa: RUF012
@@ -103,30 +94,22 @@ class VocoderLoss(nn.Module):
         # 32 ms windows, 4 ms apart, follow S1 and S2.
         self.sounds = SpectralDistance(audio, (20.0, 110.0), windows=(audio.sampling_rate // 32,))
 
-    def distances(self, estimate: Tensor, reference: Tensor, whole: Tensor) -> dict[str, Tensor]:
-        """The parts of d, of two waveforms ``(batch, samples)``; `whole` as of `SpectralDistance`."""
-        convergence, distance = self.inside(estimate, reference, whole)
+    def forward(self, estimate: Tensor, reference: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Loss and its parts, of two waveforms ``(batch, samples)``."""
+        convergence, distance = self.inside(estimate, reference)
         size = self.sounds.windows[0]
         envelopes = [
             self.sounds.magnitude(x, size).square().sum(1).clamp_min(1e-8).log() / 2 for x in (estimate, reference)
         ]
-        return {
+        parts = {
             "convergence": convergence.mean(),
             "distance": distance.mean(),
             "envelope": (envelopes[0] - envelopes[1]).abs().mean(),
             "mel_db": (self.mel(estimate) - self.mel(reference)).abs().mean(),
             "above": self.above(estimate, reference)[1].mean(),
         }
-
-    def forward(self, first: Tensor, second: Tensor, reference: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Loss and its parts, of two sounds of one log-mel and the original, each ``(batch, samples)``."""
-        near, also, apart = (
-            self.distances(y, x, reference) for y, x in ((first, reference), (second, reference), (first, second))
-        )
-        parts = {name: (near[name] + also[name] - apart[name]) / 2 for name in near}
         loss = sum(self.WEIGHTS[name] * value for name, value in parts.items())
-        figures = {name: float(value.detach()) for name, value in parts.items()}
-        return loss, figures | {"apart_db": float(apart["mel_db"].detach())}
+        return loss, {name: float(value.detach()) for name, value in parts.items()}
 
 
 class Crops:
@@ -160,36 +143,25 @@ class Crops:
         return torch.stack([w[start : start + self.samples] for (w, _), start in zip(pairs, starts, strict=True)])
 
 
-class Lesson(NamedTuple):
-    """What the vocoder is given, twice over, and what it should have made of it."""
+def roughen(log_mel: Tensor, most_db: float, generator: torch.Generator) -> Tensor:
+    """Log-mels ``(batch, mels, frames)`` as a decoder might give them: smoothed, and up to `most_db` wrong."""
+    smooth, wrong = torch.rand(2, len(log_mel), 1, 1, generator=generator)
+    blurred = F.avg_pool2d(log_mel, 3, stride=1, padding=1, count_include_pad=False)
+    noise = torch.randn(log_mel.shape, generator=generator)
+    return log_mel + smooth * (blurred - log_mel) + most_db * wrong * noise
 
-    log_mel: Tensor  # (2, batch, mels, frames), dB
-    noise: Tensor  # (2, batch, samples)
-    waveform: Tensor  # (batch, samples)
 
-
-@torch.no_grad()
-def draw_lesson(
-    crops: Crops, mel: LogMel, vae: MultiScaleVAE, training: VocoderTraining, generator: torch.Generator
-) -> Lesson:
-    """Recordings, and their log-mels with two noises.
-
-    Some log-mels come out of the VAE, from a draw of its posterior and with the grain of the noise that the vocoder
-    starts from: just what `hldm.Synthesizer` gives it.
-    """
-    waveform = crops.draw(training.batch_size, generator)
-    noise = torch.randn(2, *waveform.shape, generator=generator)
-    log_mel = mel(waveform)
-    several = round(training.decoded_share * training.batch_size)
-    z = vae.encode(log_mel[:several]).sample(generator)
-    given = torch.stack([torch.cat([vae.decode(z, mel.grain_of(n[:several])), log_mel[several:]]) for n in noise])
-    first = (log_mel.shape[-1] - training.frames) // 2
-    frames = slice(first, first + training.frames)
-    samples = slice(*(mel.config.hop_length * end for end in (frames.start, frames.stop)))
-    gain_db = training.gain_db * (2 * torch.rand(training.batch_size, 1, generator=generator) - 1)
-    return Lesson(
-        given[..., frames] + gain_db[..., None], noise[..., samples], waveform[:, samples] * 10 ** (gain_db / 20)
-    )
+def draw_pairs(
+    crops: Crops, mel: LogMel, training: VocoderTraining, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Log-mels ``(batch, mels, frames)``, some of them roughened, and the waveforms that they are of."""
+    gain = training.gain_db * (2 * torch.rand(training.batch_size, 1, generator=generator) - 1)
+    waveform = crops.draw(training.batch_size, generator) * 10 ** (gain / 20)
+    edge = training.margin * mel.config.hop_length
+    log_mel = mel(waveform)[..., training.margin : -training.margin]
+    rough = round(training.rough_share * training.batch_size)
+    log_mel = torch.cat([roughen(log_mel[:rough], training.rough_db, generator), log_mel[rough:]])
+    return log_mel, waveform[:, edge:-edge]
 
 
 def simulated_recordings(count: int, seed: int) -> Iterable[Recording]:
@@ -197,11 +169,6 @@ def simulated_recordings(count: int, seed: int) -> Iterable[Recording]:
     return (
         simulate(draw_patient(number), seed=number).recording for number in range(seed + 10**6, seed + 10**6 + count)
     )
-
-
-def vae_beside(folder: str | os.PathLike) -> MultiScaleVAE:
-    """The VAE of a weights folder, or the shipped one where that has none."""
-    return MultiScaleVAE.from_pretrained(shared_weights("vae.safetensors", folder).parent)
 
 
 def train_vocoder(
@@ -215,8 +182,7 @@ def train_vocoder(
 ) -> tuple[Vocoder, list[dict[str, float]]]:
     """Train on the corpus in use and on simulated recordings, then write ``vocoder.safetensors`` into `folder`.
 
-    An epoch of the profile, its first figure, is as many clips as the recordings hold. The VAE is that of `folder`, or
-    the shipped one.
+    An epoch of the profile, its first figure, is as many crops as the recordings hold.
 
     Returns
     -------
@@ -227,23 +193,22 @@ def train_vocoder(
     """
     with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
         torch.manual_seed(seed)
-        vocoder = Vocoder(config).to(device)
+        vocoder = Vocoder(replace(config, settling=training.settling)).to(device)
     mel, loss = LogMel(vocoder.audio), VocoderLoss(vocoder.audio).to(device)
-    vae = vae_beside(folder)
+    samples = (training.frames + 2 * training.margin) * vocoder.audio.hop_length
     real = open_corpus("train", profile.max_patients)
-    recordings = chain(real, simulated_recordings(training.simulated, seed))
-    crops = Crops(recordings, vocoder.audio.clip_samples, vocoder.audio)
+    crops = Crops(chain(real, simulated_recordings(training.simulated, seed)), samples, vocoder.audio)
 
     def step_loss(step: int, generator: torch.Generator):
-        log_mel, noise, waveform = (x.to(device) for x in draw_lesson(crops, mel, vae, training, generator))
-        made = vocoder(log_mel.flatten(0, 1), noise.flatten(0, 1))
-        return loss(*made.chunk(2), waveform)
+        log_mel, waveform = (x.to(device) for x in draw_pairs(crops, mel, training, generator))
+        noise = torch.randn(waveform.shape, generator=generator).to(device)
+        return loss(vocoder(log_mel, noise), waveform)
 
     steps = profile.epochs[0] * -(-len(crops) // training.batch_size)
     steps = steps if profile.max_steps is None else min(steps, profile.max_steps)
     log = fit(
         vocoder, step_loss, steps, folder=Path(folder) / "vocoder", learning_rate=training.learning_rate, seed=seed
     )
-    vocoder.eval().cpu()
+    vocoder.eval().cpu().config = config
     save_weights(Path(folder) / "vocoder.safetensors", vocoder.state_dict(), config)
     return vocoder, log
