@@ -94,11 +94,7 @@ class LogMel(nn.Module):
 
         Every noise has it, and no level tells it. The noise is the one from whose phase `griffin_lim` starts.
         """
-        return self.grain_of(self._white(frames, seed))
-
-    def grain_of(self, noise: Tensor) -> Tensor:
-        """The grain of some white noise, ``(..., samples) -> (..., mels, frames)``."""
-        log_mel = self(noise)
+        log_mel = self(self._white(frames, seed))
         return log_mel - log_mel.median(-1, keepdim=True).values
 
     def _white(self, frames: int, seed: int) -> Tensor:
