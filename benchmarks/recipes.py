@@ -1,4 +1,4 @@
-"""What each term of L_disentangle is worth: ``python benchmarks/recipes.py --steps 1500``.
+"""What each term of L_disentangle is worth: ``python benchmarks/recipes.py --steps 600``.
 
 Every recipe trains the same VAE for equally many updates on the same batches, and is judged on hearts that none has
 seen: simulated ones, and the val part of CirCor where ``HLDM_CIRCOR`` is set. Runs are kept and resumed; a recipe that
@@ -54,7 +54,7 @@ def unseen(simulated: int = 400) -> list:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1500, help="updates of every recipe")
+    parser.add_argument("--steps", type=int, default=600, help="updates of every recipe")
     parser.add_argument("--pairs", type=int, default=100, help="pairs of the swap test")
     parser.add_argument("--runs", type=Path, default=Path("runs/recipes"))
     parser.add_argument("recipes", nargs="*", help=f"default: all of {', '.join(RECIPES)}")
@@ -68,10 +68,15 @@ def main() -> None:
             vae, _, _ = train_vae(profile, folder, config=replace(VAEConfig(), **RECIPES[name]))
             found = evaluate_latent(vae, known, pairs=options.pairs).assign(recipe=name, updates=options.steps)
             found.to_csv(table)
-    tables = [pd.read_csv(path) for path in sorted(options.runs.glob("*/table.csv"))]
-    everything = pd.concat(tables)
+    everything = pd.concat(pd.read_csv(path) for path in options.runs.glob("*/table.csv"))
+    everything["recipe"] = pd.Categorical(everything["recipe"], list(RECIPES))
+    everything = everything.sort_values(["updates", "recipe"], kind="stable")
     everything.to_csv(options.runs / "vae_recipes.csv", index=False, float_format="%.4g")
-    print(everything.pivot_table("value", ["data", "metric"], ["updates", "recipe"], sort=False).round(3).to_string())
+    print(
+        everything.pivot_table("value", ["data", "metric"], ["updates", "recipe"], sort=False, observed=True)
+        .round(3)
+        .to_string()
+    )
 
 
 if __name__ == "__main__":
