@@ -108,11 +108,12 @@ class StructuredUNet(nn.Module):
         )  # fmt: skip
         self.subspace_weights = SubspaceWeights(condition)
         heads = len(SUBSPACES) if config.structured else 1
+        hidden = widths[0] // 2 * len(SUBSPACES) // heads  # one head is as wide as four: what goes through is as much
         self.heads = nn.ModuleList(
             [
                 nn.Sequential(
-                    nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv1d(widths[0], widths[0] // 2, 3, padding=1),
-                    nn.SiLU(), nn.Conv1d(widths[0] // 2, config.latent_channels // heads, 3, padding=1),
+                    nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv1d(widths[0], hidden, 3, padding=1),
+                    nn.SiLU(), nn.Conv1d(hidden, config.latent_channels // heads, 3, padding=1),
                 )
                 for _ in range(heads)
             ]
