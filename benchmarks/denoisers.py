@@ -67,7 +67,7 @@ def main() -> None:
             table = denoising_table(unet, condition, known, f"{corpus_name()}, val part", seed=options.seed)
             table.assign(denoiser=name, updates=options.steps).to_csv(folder / "table.csv", index=False)
     everything = pd.concat([pd.read_csv(path) for path in sorted(options.runs.glob("*/table.csv"))])
-    everything.to_csv(options.runs / "denoisers.csv", index=False)
+    everything.to_csv(options.runs / "denoisers.csv", index=False, float_format="%.4g")
     print(everything.pivot_table("value", ["data", "metric"], "denoiser", sort=False).round(3).to_string())
 
 
