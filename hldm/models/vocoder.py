@@ -148,11 +148,15 @@ class Vocoder(nn.Module):
 
     @torch.inference_mode()
     def vocode(self, log_mel: Tensor, seed: int = 0) -> Tensor:
-        """``(..., mels, frames)`` in dB to ``(..., frames * hop_length)``; the same seed gives the same sound."""
+        """``(..., mels, frames)`` in dB to ``(..., frames * hop_length)``; the same seed gives the same sound.
+
+        One by one, so that a sound does not depend on its neighbours in the batch, not even in its rounding.
+        """
         shape = log_mel.shape
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(1, shape[-1] * self.audio.hop_length, generator=generator).to(log_mel)
-        return self(log_mel.reshape(-1, *shape[-2:]), noise).reshape(*shape[:-2], -1)
+        sounds = [self(one[None], noise) for one in log_mel.reshape(-1, *shape[-2:])]
+        return torch.cat(sounds).reshape(*shape[:-2], -1)
 
     def _magnitude(self, log_mel: Tensor) -> Tensor:
         """Where a filter reaches, the inversion of the mel; beside them the nearest mel, above them what was learnt."""

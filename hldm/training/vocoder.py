@@ -209,6 +209,7 @@ def train_vocoder(
     log = fit(
         vocoder, step_loss, steps, folder=Path(folder) / "vocoder", learning_rate=training.learning_rate, seed=seed
     )
-    vocoder.eval().cpu().config = config
+    vocoder.eval().cpu()
+    vocoder.config = config
     save_weights(Path(folder) / "vocoder.safetensors", vocoder.state_dict(), config)
     return vocoder, log
