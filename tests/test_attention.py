@@ -139,7 +139,7 @@ def test_gradients_reach_strength_locality_and_phase(seed):
 def test_a_stronger_mask_is_a_sparser_one_and_the_share_is_reported():
     beats = grid()
     shares = [float(attention(b=b).cut_share(beats)) for b in (0.0, 1.9, 3.0, 6.0)]
-    assert shares[:2] == [0.0, 0.0]  # the trough lies 2 b below the crest
+    assert shares[:2] == [0.0, 0.0]  # the lowest entry lies 2 b below the highest
     # b (1 - cos 2 pi d) > 4 over the share 1 - 2 d0 of a beat, with cos 2 pi d0 = 1 - 4 / b
     for share, b in zip(shares[2:], (3.0, 6.0), strict=True):
         assert share == pytest.approx(1 - torch.arccos(torch.tensor(1 - 4 / b)).item() / torch.pi, abs=0.05)
