@@ -18,12 +18,12 @@ import pandas as pd
 from hldm.conditioning import ConditionEncoder
 from hldm.config import PROFILES, DiffusionConfig, Profile, UNetConfig
 from hldm.data.clips import ClipDataset
+from hldm.engine.processes import team
 from hldm.evaluation.denoising import denoising_table
 from hldm.models import MultiScaleVAE
 from hldm.training.corpus import corpus_name, open_corpus
 from hldm.training.diffusion import train_diffusion
 from hldm.training.latents import EncodedClips, encoded
-from hldm.training.processes import team
 from hldm.training.vae import some_of
 
 #: What `train_diffusion` is told, by the name of a row. The letters are those of the paper's Table III.

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from hldm.config import PROFILES, VAEConfig, circor_folder
+from hldm.config import PROFILES, VAEConfig
 from hldm.data import CircorCorpus
 from hldm.evaluation.factors import real_clips, simulated_clips
 from hldm.evaluation.latent import evaluate_latent
+from hldm.paths import circor_folder
 from hldm.training.vae import train_vae
 
 TERMS = ("reading", "correlation", "leakage", "component", "rendered", "beat", "measured")

@@ -6,6 +6,6 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["conditioning", "config", "data", "evaluation", "knowledge", "models", "show", "training"],
+    submodules=["conditioning", "config", "data", "engine", "evaluation", "knowledge", "models", "show", "training"],
     submod_attrs={"synthesis": ["HeartSound", "Synthesizer"]},
 )

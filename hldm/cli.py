@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hldm import __version__
-from hldm.config import PROFILES, STAGES, circor_folder
+from hldm.config import PROFILES, STAGES
 from hldm.data.errors import DataError
+from hldm.paths import circor_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,8 +107,8 @@ def _train_vocoder(options) -> None:
 
 
 def _train_stage(options) -> None:
+    from hldm.engine.processes import team
     from hldm.training import train
-    from hldm.training.processes import team
 
     log = train(options.stage, profile=options.profile, epochs=options.epochs, runs=options.runs, seed=options.seed)
     if team().is_main_process:

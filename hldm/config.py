@@ -5,9 +5,7 @@ An ablation is ``dataclasses.replace(config, ...)``; a profile is a set of budge
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 #: The four latent subspaces of Eq. 2, in the order in which their channels are stacked.
 SUBSPACES = ("rhythm", "sounds", "murmur", "noise")
@@ -61,13 +59,13 @@ class VAEConfig:
     beta: float = 0.15  # weight of the KL term once annealed; at .01 half of the latent is the grain of the noise
     anneal_steps: int = 500
     delta: float = 0.1  # weight of L_disentangle, the paper's
-    reading_weight: float = 2.0  # linear readers of the subspaces, trained along
+    reading_weight: float = 2.0  # linear probes of the subspaces, trained along
     correlation_weight: float = 0.3  # 1.0 was seen to hurt reconstruction
     leakage_weight: float = 3.0  # what linear probes read from the wrong subspaces
     component_weight: float = 3.0  # L1 of decoded components, where the simulator tells them
     rendered_weight: float = 5.0  # L1 of decoded swaps, where the simulator can render them
     beat_weight: float = 6.0  # L1 of the mean beat of decoded swaps, between real recordings
-    measured_weight: float = 0.6  # what a frozen measurer hears in decoded swaps
+    measured_weight: float = 0.6  # what a frozen attribute predictor hears in decoded swaps
     simulated_pairs: int = 1500  # rendered pairs of hearts that half of each batch is drawn from; 0: real ones only
 
     @property
@@ -146,47 +144,11 @@ class Profile:
     inference_steps: int = 12
 
 
-#: The stages of training, in order: the frozen encoders, the measurer that teaches the VAE, then the paper's three.
-STAGES = ("encoders", "measurer", "vae", "diffusion", "finetune")
+#: The stages of training: the frozen encoders, the attribute predictor that teaches the VAE, the paper's three.
+STAGES = ("encoders", "attribute_predictor", "vae", "diffusion", "finetune")
 
 PROFILES = {
     "smoke": Profile("smoke", epochs=(1, 1, 1), max_steps=8, max_patients=12, samples=16, inference_steps=8),
     "laptop": Profile("laptop", epochs=(1, 1, 1), max_steps=200, max_patients=80, samples=64),
     "gpu": Profile("gpu"),
 }
-
-
-def _folder(variable: str, default: Path | None) -> Path | None:
-    value = os.environ.get(variable)
-    return Path(value).expanduser() if value else default
-
-
-def data_folder() -> Path:
-    """The project's own ``data`` folder: weights and the small simulated corpus."""
-    return Path(__file__).resolve().parents[1] / "data"
-
-
-def weights_folder() -> Path:
-    """Trained weights: ``HLDM_WEIGHTS``, or the ones shipped with the project."""
-    return _folder("HLDM_WEIGHTS", data_folder() / "weights")
-
-
-def shared_weights(name: str, folder: str | os.PathLike | None = None) -> Path:
-    """Weights that others build on, of an encoder or the judge: in `folder`, else `weights_folder`, else as shipped."""
-    places = (*([Path(folder)] if folder else []), weights_folder(), data_folder() / "weights")
-    return next((place / name for place in places if (place / name).exists()), places[-1] / name)
-
-
-def cache_folder() -> Path:
-    """Downloads and cached features: ``HLDM_CACHE``, or ``~/.cache/hldm``."""
-    return _folder("HLDM_CACHE", Path.home() / ".cache" / "hldm")
-
-
-def circor_folder() -> Path | None:
-    """CirCor in its published layout: ``HLDM_CIRCOR``, or None where it is not set."""
-    return _folder("HLDM_CIRCOR", None)
-
-
-def simulated_folder() -> Path:
-    """The small simulated corpus that comes with the project, in CirCor's layout."""
-    return data_folder() / "simulated"

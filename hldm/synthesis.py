@@ -15,13 +15,14 @@ from torch import Tensor
 from hldm.conditioning import ConditionEncoder
 from hldm.config import SUBSPACES, AudioConfig
 from hldm.data.errors import DataError
-from hldm.data.mel import LogMel
+from hldm.data.priors.beats import draw_beats
+from hldm.data.priors.population import complete_record
 from hldm.data.records import ClinicalRecord
-from hldm.data.simulator.beats import draw_beats
-from hldm.data.simulator.population import complete_record
+from hldm.data.spectrogram import LogMel
 from hldm.data.wav import write_wav
+from hldm.engine import GaussianDiffusion
 from hldm.knowledge import read_prompt
-from hldm.models import GaussianDiffusion, MultiScaleVAE, StructuredUNet, Vocoder, split_subspaces
+from hldm.models import MultiScaleVAE, StructuredUNet, Vocoder, split_subspaces
 
 #: Which subspaces an edited field may move; a field that is not named moves all of them.
 MOVES = {
@@ -119,7 +120,7 @@ class Synthesizer:
     >>> loud = synth.what_if(base, "grade IV/VI systolic murmur")
     """
 
-    #: Seconds. What is longer than a training clip is made of windows that overlap (`hldm.models.windows`).
+    #: Seconds. What is longer than a training clip is made of windows that overlap (`hldm.engine.windows`).
     DURATIONS = (1.0, 60.0)
 
     def __init__(

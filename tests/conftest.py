@@ -4,7 +4,7 @@ import hypothesis
 import pytest
 from published import write_by_hand
 
-from hldm import config
+from hldm import paths
 from hldm.data import CircorCorpus
 
 # A busy machine is no failure: the first example may wait for an import.
@@ -15,7 +15,7 @@ hypothesis.settings.load_profile("hldm")
 @pytest.fixture(scope="session")
 def circor() -> CircorCorpus:
     """CirCor as published, or a part of it."""
-    folder = config.circor_folder()
+    folder = paths.circor_folder()
     if folder is None:
         pytest.skip("HLDM_CIRCOR is not set: no real recordings here")
     return CircorCorpus(folder)
@@ -24,7 +24,7 @@ def circor() -> CircorCorpus:
 @pytest.fixture(scope="session")
 def simulated() -> CircorCorpus:
     """The small simulated corpus that comes with the project."""
-    return CircorCorpus(config.simulated_folder())
+    return CircorCorpus(paths.simulated_folder())
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hldm.data import CircorCorpus, ClinicalRecord, Recording, Segment, State, SystolicMurmur, simulate
 from hldm.data.calibration import calibrate
 from hldm.data.measurement import compare, measure, measure_all, twins
-from hldm.data.simulator.constants import calibration, constant
+from hldm.data.priors.constants import calibration, constant
 
 
 def test_measurements_against_a_recording_made_by_hand():

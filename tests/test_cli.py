@@ -12,8 +12,8 @@ import pytest
 
 import hldm
 from hldm import cli
-from hldm.config import weights_folder
 from hldm.knowledge import counts
+from hldm.paths import weights_folder
 
 
 def imported(code: str) -> tuple[float, set[str]]:

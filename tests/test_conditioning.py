@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hldm.conditioning import ABLATIONS, SCALARS, ConditionEncoder, GraphEncoder, TextEncoder, scalars, targets
-from hldm.conditioning.loudness import TYPICAL_DB, murmur_level
-from hldm.config import ConditionConfig, data_folder, shared_weights
+from hldm.config import ConditionConfig
 from hldm.data import ClinicalRecord, SystolicMurmur
+from hldm.data.priors.loudness import TYPICAL_DB, murmur_level
 from hldm.data.records import SystolicGrade
 from hldm.knowledge import random_record
+from hldm.paths import data_folder, shared_weights
 
 RECORD = ClinicalRecord(
     age_years=8, sex="Female", murmur="Present", heart_rate=122, systolic=SystolicMurmur(grade="II/VI")

@@ -7,8 +7,8 @@ from torch import nn
 from hldm.conditioning import ConditionEncoder
 from hldm.conditioning.fields import SCALARS
 from hldm.config import SUBSPACES, ConditionConfig, DiffusionConfig, UNetConfig
+from hldm.engine.process import GaussianDiffusion
 from hldm.evaluation.denoising import LOG_SNRS, denoising_table, epsilon_errors
-from hldm.models.diffusion import GaussianDiffusion
 from hldm.training.diffusion import epsilon_share
 from hldm.training.latents import EncodedClips
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hldm.config import DiffusionConfig, UNetConfig
-from hldm.models import GaussianDiffusion, StructuredUNet, split_subspaces
-from hldm.models.windows import Windows
+from hldm.engine import GaussianDiffusion
+from hldm.engine.windows import Windows
+from hldm.models import StructuredUNet, split_subspaces
 
 
 def generator(seed=0):

@@ -13,9 +13,10 @@ from hldm.data.clips import normalise
 from hldm.data.simulator import complete_record, simulate
 from hldm.evaluation.physiology import state_levels as levels_of_waveform
 from hldm.models import MultiScaleVAE, swap
-from hldm.models.measurer import Measurer
-from hldm.models.readers import FACTORS
+from hldm.models.attribute_predictor import AttributePredictor
+from hldm.models.latent_probes import FACTORS
 from hldm.models.vae import power_sum
+from hldm.training.attribute_predictor import train_attribute_predictor
 from hldm.training.beat import (
     QUIET,
     SYSTOLE,
@@ -27,7 +28,6 @@ from hldm.training.beat import (
     swapped_beat,
 )
 from hldm.training.disentangle import MEMORY, Disentanglement, Leakage, component_error, decode_swap, measured_error
-from hldm.training.measurer import train_measurer
 from hldm.training.mixture import Mixture
 from hldm.training.pairs import SimulatedPairs, draw_heart, murmur_on, sounds_on
 
@@ -199,10 +199,10 @@ def test_components_too_faint_to_hear_need_only_stay_so(batch):
     assert component_error(louder, batch) > 3
 
 
-def test_a_measurer_is_content_with_the_renderings_own_hearing(batch):
+def test_a_predictor_is_content_with_the_renderings_own_hearing(batch):
     torch.manual_seed(0)
-    measurer = Measurer().eval()
-    heard = measurer(batch.log_mel)
+    predictor = AttributePredictor().eval()
+    heard = predictor(batch.log_mel)
     everyone = torch.arange(24)
     least = measured_error(heard, heard, everyone, batch.states, "murmur")
     other = dataclasses.replace(heard, factors=heard.factors + 1)
@@ -238,24 +238,24 @@ def test_every_term_can_be_switched_off(mixture, off):
     config = dataclasses.replace(VAEConfig(width=16, component_width=16), **{name: 0})
     torch.manual_seed(0)
     vae = MultiScaleVAE(config)
-    measurer = Measurer().requires_grad_(False)
+    predictor = AttributePredictor().requires_grad_(False)
     batch, generator = mixture.draw(torch.Generator().manual_seed(0)), torch.Generator().manual_seed(1)
     posterior = vae.encode(batch.log_mel)
     z = posterior.mean
     components = vae.components(z) if config.superposition else {}
-    loss, terms = Disentanglement(config, measurer)(vae, batch, posterior, z, components, 1000, generator)
+    loss, terms = Disentanglement(config, predictor)(vae, batch, posterior, z, components, 1000, generator)
     gone = {"component"} if off == "superposition" else {off}
     assert set(terms) == set(TERMS) - gone
     loss.backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in vae.parameters())
 
 
-def test_a_measurer_is_trained_and_read_back(simulated, monkeypatch, tmp_path):
+def test_a_predictor_is_trained_and_read_back(simulated, monkeypatch, tmp_path):
     monkeypatch.delenv("HLDM_CIRCOR", raising=False)
     monkeypatch.setenv("HLDM_CACHE", str(tmp_path))
     profile = dataclasses.replace(PROFILES["smoke"], max_steps=3, max_patients=6)
-    measurer, scores = train_measurer(profile, tmp_path / "runs", batch_size=8)
+    predictor, scores = train_attribute_predictor(profile, tmp_path / "runs", batch_size=8)
     assert 0 <= scores["state_accuracy"] <= 1
-    again = Measurer.from_pretrained(tmp_path / "runs")
+    again = AttributePredictor.from_pretrained(tmp_path / "runs")
     x = torch.full((1, 64, 320), -50.0)
-    torch.testing.assert_close(again(x).factors, measurer(x).factors, atol=2e-2, rtol=2e-2)
+    torch.testing.assert_close(again(x).factors, predictor(x).factors, atol=2e-2, rtol=2e-2)

@@ -14,17 +14,18 @@ from hldm.conditioning import GraphEncoder, TextEncoder, targets
 from hldm.conditioning.fields import CATEGORIES
 from hldm.conditioning.graph import GraphConfig
 from hldm.conditioning.subgraphs import batch_subgraphs
-from hldm.config import PROFILES, data_folder
+from hldm.config import PROFILES
 from hldm.data import ClinicalRecord, SystolicMurmur
 from hldm.knowledge import narrative, note, patient_subgraph, random_record, read_prompt, to_hetero
 from hldm.knowledge.subgraph import edge_types
+from hldm.paths import data_folder
+from hldm.pretrained import WeightsError
 from hldm.training import text_encoder
+from hldm.training.encoder_probes import Probe, measure_negation, measure_phrases, measure_triples
 from hldm.training.encoders import train_encoders
 from hldm.training.graph_encoder import hide_links, train_graph_encoder
-from hldm.training.probes import Probe, measure_negation, measure_phrases, measure_triples
 from hldm.training.tellings import draw_triples, tell
 from hldm.training.text_encoder import contrast_loss, mask_tokens
-from hldm.weights import WeightsError
 
 SHIPPED = data_folder() / "weights"
 

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from hldm.config import AudioConfig, weights_folder
+from hldm.config import AudioConfig
 from hldm.data import ClinicalRecord, Recording, Segment, State, circor_split
 from hldm.evaluation import Judge, clips_of, consistency, evaluate
 from hldm.models.judge import ATTRIBUTES, JudgeConfig, JudgeNet, level
+from hldm.paths import weights_folder
 from hldm.training.judge import JudgeTraining, train_judge, windows
 
 RATE = 4000

@@ -14,7 +14,7 @@ from sklearn.metrics import mutual_info_score
 
 from hldm import cli
 from hldm.config import SUBSPACES
-from hldm.data.mel import LogMel
+from hldm.data.spectrogram import LogMel
 from hldm.evaluation import Judge, Sample, interval
 from hldm.evaluation import disentanglement as d
 from hldm.evaluation import interpretability as i

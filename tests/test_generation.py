@@ -20,7 +20,7 @@ from hldm.generation.corpus import draw_visits
 from hldm.generation.fields import SPELLINGS, from_row, to_row
 from hldm.knowledge import random_record
 from hldm.models import MultiScaleVAE, StructuredUNet
-from hldm.weights import save_weights, sha256
+from hldm.pretrained import save_weights, sha256
 
 PROMPT = "An 8-year-old female with a grade II/VI systolic murmur"
 

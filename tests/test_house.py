@@ -14,10 +14,10 @@ from hldm import cli
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
-#: From the ground floor up; `show`, `book` and `cli` stand on top and may import anything.
+#: From the ground floor up; `show`, `course`, `book` and `cli` stand on top and may import anything.
 ROOMS = (
-    "config", "weights", "data", "knowledge", "conditioning", "models", "baselines", "training", "synthesis",
-    "generation", "evaluation", "ecg",
+    "config", "paths", "pretrained", "data", "knowledge", "engine", "conditioning", "models", "baselines", "ecg",
+    "training", "experiments", "synthesis", "generation", "evaluation",
 )  # fmt: skip
 
 

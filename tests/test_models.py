@@ -11,7 +11,7 @@ from hldm.config import SUBSPACES, UNetConfig, VAEConfig
 from hldm.models import MultiScaleVAE, StructuredUNet, split_subspaces
 from hldm.models.unet import SubspaceWeights
 from hldm.models.vae import Posterior, correlation_penalty, power_sum
-from hldm.weights import save_weights
+from hldm.pretrained import save_weights
 
 SMALL_VAE = VAEConfig(width=16)
 SMALL_UNET = UNetConfig(condition_width=16, widths=(16, 16, 32))

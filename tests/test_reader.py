@@ -10,9 +10,9 @@ import pytest
 from hldm.data import ClinicalRecord, DiastolicMurmur, SystolicMurmur
 from hldm.data.ages import age_group
 from hldm.knowledge import as_told, narrative, random_record, read_prompt
-from hldm.knowledge.facts import MURMURS
-from hldm.knowledge.spelling import respell
-from hldm.knowledge.vocabulary import lexicon, rules, standing
+from hldm.knowledge.prompt.facts import MURMURS
+from hldm.knowledge.prompt.spelling import respell
+from hldm.knowledge.prompt.vocabulary import lexicon, rules, standing
 
 #: What phrases of the kind "edit" change.
 BASE = ClinicalRecord(

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import welch
 
-from hldm.config import simulated_folder
 from hldm.data import (
     AgeGroup,
     CircorCorpus,
@@ -23,10 +22,11 @@ from hldm.data import (
     simulate,
     simulate_corpus,
 )
+from hldm.data.priors.constants import marginal
 from hldm.data.simulator import EXTRA_SOUNDS, SHOWCASE, complete_record, draw_patient
-from hldm.data.simulator.constants import marginal
 from hldm.data.simulator.murmurs import envelope_shape
 from hldm.data.tables import read_table
+from hldm.paths import simulated_folder
 
 MURMUR = SystolicMurmur("Holosystolic", "Plateau", "III/VI", "Medium", "Harsh")
 CHILD = ClinicalRecord(

@@ -105,13 +105,13 @@ def tiny():
 
 
 def test_the_stages_follow_one_another(tiny, tmp_path_factory, monkeypatch):
-    """On the simulated corpus: measurer, VAE, diffusion and fine-tuning; then a sound from these weights."""
+    """On the simulated corpus: attribute predictor, VAE, diffusion and fine-tuning; then a sound from these weights."""
     from hldm import Synthesizer
 
     monkeypatch.delenv("HLDM_CIRCOR", raising=False)
     runs = tmp_path_factory.mktemp("runs")
     logs = {stage: train(stage, profile=tiny, runs=runs, device="cpu") for stage in STAGES[1:]}
-    assert logs.pop("measurer")[-1]["state_accuracy"] > 0
+    assert logs.pop("attribute_predictor")[-1]["state_accuracy"] > 0
     assert all(log[-1]["step"] == 2 for log in logs.values())
     before = torch.load(runs / "diffusion2" / "checkpoint.pt", weights_only=True)["module"]
     after = torch.load(runs / "diffusion3" / "checkpoint.pt", weights_only=True)["module"]
@@ -142,7 +142,7 @@ def test_long_runs_are_kept_and_short_ones_start_afresh(monkeypatch, tmp_path):
 
 
 def test_an_unknown_stage_is_named():
-    with pytest.raises(ValueError, match="'vea', expected one of encoders, measurer, vae"):
+    with pytest.raises(ValueError, match="'vea', expected one of encoders, attribute_predictor, vae"):
         train("vea")
 
 

@@ -10,7 +10,8 @@ from importlib.metadata import version
 import psutil
 
 from hldm.book.execute import Run
-from hldm.config import PROFILES, circor_folder
+from hldm.config import PROFILES
+from hldm.paths import circor_folder
 
 #: What shapes the numbers on the pages.
 SHOWN_VERSIONS = (

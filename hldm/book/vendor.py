@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hldm.config import cache_folder
+from hldm.paths import cache_folder
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from hldm.conditioning.fields import CATEGORIES, SCALARS, scalars, targets
-from hldm.conditioning.loudness import murmur_level
-from hldm.config import ConditionConfig, shared_weights, weights_folder
+from hldm.config import ConditionConfig
+from hldm.data.priors.loudness import murmur_level
 from hldm.data.records import ClinicalRecord
-from hldm.knowledge.narration import narrative
-from hldm.weights import load_weights
+from hldm.knowledge.narration.narrative import narrative
+from hldm.paths import shared_weights, weights_folder
+from hldm.pretrained import load_weights
 
 if TYPE_CHECKING:
     from hldm.conditioning.graph import GraphEncoder
@@ -145,7 +146,7 @@ class ConditionEncoder(nn.Module):
         seed : int or sequence of int
             Chooses the wording of the narratives: one number for each record, or for record i ``seed + i``.
         murmur_levels : sequence of float, optional
-            Where they were measured, dB; default: drawn with the seeds by `hldm.conditioning.loudness.murmur_level`.
+            Where they were measured, dB; default: drawn with the seeds by `hldm.data.priors.loudness.murmur_level`.
 
         Returns
         -------

@@ -12,10 +12,10 @@ from torch_geometric.data import HeteroData
 from torch_geometric.nn import HeteroConv, SAGEConv, global_mean_pool
 
 from hldm.conditioning.subgraphs import batch_subgraphs
-from hldm.config import shared_weights
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.subgraph import NODE_TYPES, edge_types, node_index
-from hldm.weights import load_weights
+from hldm.paths import shared_weights
+from hldm.pretrained import load_weights
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hldm.config import shared_weights
-from hldm.weights import check_sha256
+from hldm.paths import shared_weights
+from hldm.pretrained import check_sha256
 
 STATISTICS = "standardisation.safetensors"  # beside a model's weights
 

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from hldm.data.measurement import MIN_GROUP, compare, measure_all, twins
+from hldm.data.priors.constants import OCTAVES, calibration
 from hldm.data.records import SystolicGrade
-from hldm.data.simulator.constants import OCTAVES, calibration
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,8 @@ def _elsewhere(real: pd.DataFrame) -> float:
 
 def main() -> None:
     """Rewrite ``tables/calibration.csv``."""
-    from hldm.config import circor_folder
-    from hldm.data.circor import CircorCorpus
+    from hldm.data.circor.corpus import CircorCorpus
+    from hldm.paths import circor_folder
 
     folder = circor_folder()
     if folder is None:

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hldm.config import AudioConfig, cache_folder
-from hldm.data.mel import LogMel
+from hldm.config import AudioConfig
 from hldm.data.records import ClinicalRecord, Recording, State
+from hldm.data.spectrogram import LogMel
+from hldm.paths import cache_folder
 
 #: Root mean square that the annotated part of every recording is brought to. Gains differ between recordings for
 #: reasons that the metadata does not tell; 0.05 leaves 26 dB for the peaks.

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from hldm.config import cache_folder
 from hldm.data.errors import DataError
+from hldm.paths import cache_folder
 
 SUMS = "SHA256SUMS.txt"
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of a body
@@ -93,7 +93,7 @@ def download(
     dataset : str or Source
         ``"circor"``, or the description of another published folder.
     destination : path, optional
-        The folder to create; `hldm.config.cache_folder` / its name by default. Where it already holds the
+        The folder to create; `hldm.paths.cache_folder` / its name by default. Where it already holds the
         complete data set, nothing is fetched.
     mirror : str, optional
         An ``http(s)`` folder with the same content, used instead of the publisher's. Proxies are taken from

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
+from hldm.data.priors.constants import OCTAVES, age_key
 from hldm.data.records import ClinicalRecord, Murmur, Recording
 from hldm.data.simulator import simulate
-from hldm.data.simulator.constants import OCTAVES, age_key
 
 N_FFT = 1024
 MIN_BEATS = 3

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import networkx as nx
 import numpy as np
 
-from hldm.data.circor_format import Patient
+from hldm.data.circor.format import Patient
 from hldm.data.errors import DataError
 from hldm.data.records import Murmur
 from hldm.data.tables import read_table

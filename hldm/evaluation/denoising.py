@@ -15,8 +15,8 @@ import torch
 
 from hldm.conditioning import ConditionEncoder
 from hldm.config import SUBSPACES
+from hldm.engine.process import GaussianDiffusion
 from hldm.evaluation.resampling import Estimate, Sample, interval
-from hldm.models.diffusion import GaussianDiffusion
 from hldm.models.unet import StructuredUNet
 from hldm.training.diffusion import epsilon_share
 from hldm.training.latents import EncodedClips

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from hldm.config import AudioConfig
 from hldm.data.clips import Clip, ClipDataset, normalise
-from hldm.data.mel import LogMel
 from hldm.data.records import ClinicalRecord, Recording, SystolicMurmur
 from hldm.data.simulator import complete_record, simulate
+from hldm.data.spectrogram import LogMel
 from hldm.evaluation.physiology import state_levels
 
 #: What each subspace stands for: heart rate (log of bpm), level of S1 over S2 (dB), a murmur heard here (0 or 1), and

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from hldm.config import circor_folder
 from hldm.data import CircorCorpus, DataError, Recording
 from hldm.evaluation import Judge, Sample, estimate_heart_rate, interval
 from hldm.evaluation.consistency import balanced_accuracy
 from hldm.models.judge import ATTRIBUTES, MURMUR_ATTRIBUTES
+from hldm.paths import circor_folder
+from hldm.pretrained import save_weights
 from hldm.training.judge import IGNORE, JudgeTraining, judge_recordings, labels_of, train_judge
-from hldm.weights import save_weights
 
 CARD = """# Model card: judge
 

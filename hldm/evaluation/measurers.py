@@ -10,10 +10,11 @@ import librosa
 import numpy as np
 import torch
 
-from hldm.config import AudioConfig, shared_weights
-from hldm.data.mel import LogMel
+from hldm.config import AudioConfig
+from hldm.data.spectrogram import LogMel
 from hldm.models.judge import ATTRIBUTES, STATES, JudgeConfig, JudgeNet, level
-from hldm.weights import load_weights, sha256
+from hldm.paths import shared_weights
+from hldm.pretrained import load_weights, sha256
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Judge:
 
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike | None = None) -> Judge:
-        """The shipped judge, or the one at `path`; errors as of `hldm.weights.load_weights`."""
+        """The shipped judge, or the one at `path`; errors as of `hldm.pretrained.load_weights`."""
         path = shared_weights("judge.safetensors") if path is None else path
         state, config = load_weights(path)
         model = JudgeNet(JudgeConfig(**config | {k: tuple(config[k]) for k in ("widths", "dilations")}))

@@ -17,8 +17,8 @@ import torch
 from scipy.signal import butter, hilbert, sosfiltfilt
 from torch import Tensor
 
-from hldm.config import Profile, shared_weights
-from hldm.data.mel import LogMel
+from hldm.config import Profile
+from hldm.data.spectrogram import LogMel
 from hldm.evaluation.factors import KnownClips, real_clips
 from hldm.evaluation.fidelity import frechet_distance, mel_spectral_distance, two_sample_auc
 from hldm.evaluation.listening import Heard, area_under_curve, listen
@@ -27,6 +27,7 @@ from hldm.evaluation.physiology import s1_s2_envelope_correlation, state_levels
 from hldm.evaluation.resampling import Estimate, Sample, interval
 from hldm.models.vae import MultiScaleVAE
 from hldm.models.vocoder import Vocoder
+from hldm.paths import shared_weights
 from hldm.training.card import write_card
 from hldm.training.corpus import corpus_name, unseen_corpus
 from hldm.training.vocoder import SpectralDistance, VocoderTraining, train_vocoder

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hldm.data.circor_format import Patient
-from hldm.data.circor_write import write_corpus
+from hldm.data.circor.format import Patient
+from hldm.data.circor.write import write_corpus
+from hldm.data.priors.beats import Beats
+from hldm.data.priors.constants import age_key, constant, physiology, stream
+from hldm.data.priors.population import MAIN_SITES, draw_patient
 from hldm.data.records import ClinicalRecord, Recording
-from hldm.data.simulator.beats import Beats
-from hldm.data.simulator.constants import age_key, constant, physiology, stream
-from hldm.data.simulator.population import MAIN_SITES, draw_patient
 from hldm.data.wav import read_wav
 from hldm.generation.requests import Request
 from hldm.generation.sounds import SYNTHETIC, Studio, generate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hldm.data.circor_format import COLUMNS, MISSING
+from hldm.data.circor.format import COLUMNS, MISSING
 from hldm.data.errors import DataError
 from hldm.data.records import ClinicalRecord, DiastolicMurmur, SystolicMurmur
 from hldm.data.tables import read_table

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hldm.data.errors import DataError
+from hldm.data.priors.population import complete_record
 from hldm.data.records import ClinicalRecord
-from hldm.data.simulator.population import complete_record
 from hldm.data.text import read_csv, read_text
 from hldm.generation.fields import NAMES, SPELLINGS, from_row, to_row
 from hldm.knowledge import Reading, read_prompt

@@ -9,10 +9,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "codes": ["code_status", "verhoeff_ok"],
         "export": ["to_graphml", "to_turtle"],
         "graph": ["counts", "knowledge_graph", "systolic_values"],
-        "narration": ["Narrative", "as_told", "narrative"],
-        "reader": ["Fact", "Reading", "read_prompt"],
+        "narration.narrative": ["Narrative", "as_told", "narrative"],
+        "prompt.reader": ["Fact", "Reading", "read_prompt"],
         "sampling": ["edit", "forget", "random_record"],
-        "shorthand": ["as_noted", "note"],
+        "narration.shorthand": ["as_noted", "note"],
         "subgraph": ["patient_subgraph", "to_hetero"],
     },
 )

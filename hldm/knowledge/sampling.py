@@ -19,7 +19,7 @@ from hldm.data.records import (
     SystolicMurmur,
 )  # fmt: skip
 from hldm.data.tables import read_table
-from hldm.knowledge.narration import as_told
+from hldm.knowledge.narration.narrative import as_told
 
 UNKNOWN_SHARE = 0.15  # of every optional field
 BEARS = {Sex.FEMALE: True, Sex.MALE: False, None: True}

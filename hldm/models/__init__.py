@@ -1,4 +1,4 @@
-"""The networks: multi-scale VAE, Medical Attention, structured U-Net, the diffusion process around them, vocoder."""
+"""The networks: multi-scale VAE, Medical Attention, structured U-Net, vocoder."""
 
 import lazy_loader
 
@@ -6,7 +6,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "attention": ["MedicalAttention"],
-        "diffusion": ["GaussianDiffusion"],
         "subspaces": ["cycle_position", "split_subspaces", "swap"],
         "unet": ["StructuredUNet"],
         "vae": ["MultiScaleVAE"],

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 
-from hldm.config import SUBSPACES, DiffusionConfig, UNetConfig, weights_folder
+from hldm.config import SUBSPACES, DiffusionConfig, UNetConfig
 from hldm.models.attention import CrossAttention, MedicalAttention
-from hldm.weights import load_weights
+from hldm.paths import weights_folder
+from hldm.pretrained import load_weights
 
 
 class AdaptiveBlock(nn.Module):
@@ -89,7 +90,7 @@ class StructuredUNet(nn.Module):
     of its double. Heart rate is obeyed because the beat grid is an input, not a wish.
 
     Eq. 5 sums full-width heads, which leaves their shares undetermined. Here head i owns the channels of subspace i;
-    the weights w_i(c) act in guidance (see `hldm.models.diffusion`).
+    the weights w_i(c) act in guidance (see `hldm.engine.process`).
     """
 
     def __init__(self, config: UNetConfig = UNetConfig()):

@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hldm.config import SUBSPACES, VAEConfig, weights_folder
-from hldm.models.readers import Readers
+from hldm.config import SUBSPACES, VAEConfig
+from hldm.models.latent_probes import LatentProbes
 from hldm.models.subspaces import split_subspaces
-from hldm.weights import load_weights
+from hldm.paths import weights_folder
+from hldm.pretrained import load_weights
 
 
 class ResidualBlock(nn.Module):
@@ -126,7 +127,7 @@ class MultiScaleVAE(nn.Module):
             )  # fmt: skip
         else:
             self.decoder = _decoder(latent, width, config.n_mels)
-        self.readers = Readers(config)
+        self.probes = LatentProbes(config)
         # Statistics of the training latents, so that diffusion sees zero mean and unit variance in every channel.
         self.register_buffer("latent_mean", torch.zeros(latent, 1))
         self.register_buffer("latent_std", torch.ones(latent, 1))

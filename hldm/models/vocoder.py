@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hldm.config import AudioConfig, shared_weights
-from hldm.data.mel import LogMel
-from hldm.weights import load_weights
+from hldm.config import AudioConfig
+from hldm.data.spectrogram import LogMel
+from hldm.paths import shared_weights
+from hldm.pretrained import load_weights
 
 
 @dataclass(frozen=True)

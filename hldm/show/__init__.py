@@ -13,6 +13,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "graph": ["explore"],
         "form": ["Form", "what_if_panel"],
         "widgets": ["choices"],
-        "exercises": ["check_answer"],
     },
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from hldm.config import PROFILES, Profile, circor_folder
+from hldm.config import PROFILES, Profile
+from hldm.paths import circor_folder
 
 
 class Session(NamedTuple):

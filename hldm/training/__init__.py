@@ -6,7 +6,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "history": ["read_history"],
-        "loop": ["fit"],
         "stages": ["run_folder", "train"],
     },
 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hldm.config import AudioConfig
-from hldm.models.readers import FACTORS
+from hldm.models.latent_probes import FACTORS
 from hldm.models.subspaces import cycle_position
 
 #: Places in the beat where it is measured: (state, share of the state gone by).
@@ -129,7 +129,7 @@ def clip_factors(
     components: dict[str, Tensor] | None = None,
     audio: AudioConfig = AudioConfig(),
 ) -> Tensor:
-    """The `hldm.models.readers.FACTORS` of clips, standardised.
+    """The `hldm.models.latent_probes.FACTORS` of clips, standardised.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from hldm.weights import sha256
+from hldm.pretrained import sha256
 
 CIRCOR_TERMS = (
     "Trained on the CirCor DigiScope Phonocardiogram Dataset 1.0.3 (Oliveira et al. 2022, PhysioNet), "

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hldm.config import Profile, circor_folder, simulated_folder
-from hldm.data.circor import CircorCorpus
+from hldm.config import Profile
+from hldm.data.circor.corpus import CircorCorpus
 from hldm.data.clips import ClipDataset
 from hldm.data.records import ClinicalRecord
+from hldm.paths import circor_folder, simulated_folder
 
 
 def open_corpus(split: str, max_patients: int | None = None) -> CircorCorpus:

@@ -12,19 +12,19 @@ from torch.optim.swa_utils import AveragedModel
 from hldm.conditioning import ConditionEncoder
 from hldm.config import SUBSPACES, ConditionConfig, Profile, UNetConfig
 from hldm.data.clips import ClipDataset
-from hldm.data.retiming import retimed_clips
-from hldm.models.diffusion import GaussianDiffusion
+from hldm.data.time_warp import time_warped_clips
+from hldm.engine.fit import fit
+from hldm.engine.process import GaussianDiffusion
+from hldm.engine.processes import team
 from hldm.models.unet import StructuredUNet
 from hldm.models.vae import MultiScaleVAE
+from hldm.pretrained import save_weights
 from hldm.training.card import write_card
 from hldm.training.corpus import ClipBatches, corpus_name, open_corpus
 from hldm.training.curriculum import Curriculum
 from hldm.training.history import write_history
 from hldm.training.latents import draw, encoded, rare_class_weights
-from hldm.training.loop import fit
-from hldm.training.processes import team
 from hldm.training.vae import some_of
-from hldm.weights import save_weights
 
 LEARNING_RATES = {2: 5e-4, 3: 5e-5}  # by stage
 
@@ -49,7 +49,7 @@ def train_diffusion(
 
     The log is kept beside them, where `hldm.training.read_history` finds it.
 
-    To the clips come some of the same hearts at other rates (`hldm.data.retiming`): few patients have a rate near the
+    To the clips come some of the same hearts at other rates (`hldm.data.time_warp`): few patients have a rate near the
     ends of what may be asked for.
 
     Stage 2 draws clips as they come, and follows the curriculum (None: every subspace counts the same throughout). At
@@ -67,7 +67,7 @@ def train_diffusion(
     config, condition_config : optional
         Of a new U-Net and fusion; what continues `start_from` keeps its own.
     batch_size : int
-        Clips an update in each process (see `hldm.training.loop.fit`).
+        Clips an update in each process (see `hldm.engine.fit.fit`).
     hop_seconds : float
         Least distance between the starts of two clips of a recording.
     start_from : path, optional
@@ -83,7 +83,7 @@ def train_diffusion(
     whole = batch_size * processes.num_processes
     corpus = open_corpus("train", profile.max_patients)
     clips = ClipDataset(corpus, hop_seconds=hop_seconds)
-    rare = retimed_clips(corpus, seed=seed)
+    rare = time_warped_clips(corpus, seed=seed)
     steps = ClipBatches(clips, whole).steps(profile.epochs[stage - 1], profile)
     now = _models(config, condition_config, folder, start_from, seed).train().to(device)
     unet, condition = now["unet"], now["condition"]

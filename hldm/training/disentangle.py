@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hldm.config import SUBSPACES, VAEConfig
-from hldm.models.measurer import Measurement, Measurer
-from hldm.models.readers import FACTORS, factor_error, pool
+from hldm.models.attribute_predictor import AttributePredictor, Measurement
+from hldm.models.latent_probes import FACTORS, factor_error, pool
 from hldm.models.subspaces import split_subspaces, swap
 from hldm.models.vae import MultiScaleVAE, Posterior, correlation_penalty, power_sum
 from hldm.training.beat import mean_beat, swapped_beat
@@ -27,14 +27,14 @@ class Disentanglement(nn.Module):
     Parameters
     ----------
     config : VAEConfig
-    measurer : Measurer or None
+    predictor : AttributePredictor or None
         Frozen; needed where ``config.measured_weight`` is not 0.
     """
 
-    def __init__(self, config: VAEConfig, measurer: Measurer | None = None):
+    def __init__(self, config: VAEConfig, predictor: AttributePredictor | None = None):
         super().__init__()
         self.config = config
-        self._measurer = (measurer,)  # in a tuple: frozen, and no part of the checkpoint
+        self._predictor = (predictor,)  # in a tuple: frozen, and no part of the checkpoint
         self.leakage = nn.ModuleDict({source: Leakage(2 * config.latent_channels) for source in ("real", "simulated")})
 
     def forward(
@@ -63,7 +63,7 @@ class Disentanglement(nn.Module):
         position, states = batch.position[:, ::stride], batch.states[:, ::stride]
         terms: dict[str, Tensor] = {}
         if weights.reading_weight:
-            terms["reading"] = vae.readers.loss(z, position, states, batch.factors)
+            terms["reading"] = vae.probes.loss(z, position, states, batch.factors)
         if weights.correlation_weight:
             terms["correlation"] = correlation_penalty(posterior.mean)
         if weights.leakage_weight:
@@ -85,7 +85,7 @@ class Disentanglement(nn.Module):
         return total, terms
 
     def _swap_terms(self, swapped: Tensor, batch: MixtureBatch, subspace: str) -> dict[str, Tensor]:
-        """What decoded swaps are held against: renderings, the mean beat, and the measurer."""
+        """What decoded swaps are held against: renderings, the mean beat, and the attribute predictor."""
         weights, terms, real = self.config, {}, batch.real
         if weights.rendered_weight and batch.pairs:
             error = swapped[real:] - batch.pairs.swapped(subspace)
@@ -97,11 +97,11 @@ class Disentanglement(nn.Module):
             told = float(subspace in ("murmur", "noise"))  # of the others a mean beat foretells too little
             terms["beat"] = told * (mean_beat(swapped[:real], states) - wanted).abs().mean() / weights.scale_db
         if weights.measured_weight:
-            measurer = self._measurer[0]
+            predictor = self._predictor[0]
             with torch.no_grad():
-                heard = measurer(batch.log_mel)
+                heard = predictor(batch.log_mel)
             states = batch.states[batch.partner] if subspace == "rhythm" else batch.states
-            terms["measured"] = measured_error(measurer(swapped), heard, batch.partner, states, subspace)
+            terms["measured"] = measured_error(predictor(swapped), heard, batch.partner, states, subspace)
         return terms
 
 
@@ -124,7 +124,7 @@ def component_error(decoded: dict[str, Tensor], pairs: PairBatch) -> Tensor:
 
 
 def measured_error(said: Measurement, heard: Measurement, partner: Tensor, states: Tensor, subspace: str) -> Tensor:
-    """How far a measurer's hearing of decoded swaps is from what it heard before: in the partner for what was
+    """How far the predictor's hearing of decoded swaps is from what it heard before: in the partner for what was
     exchanged, in the clip itself for all else.
 
     Noise may drown a murmur or a faint S2: where noise was exchanged, only noise and states are asked for.

@@ -11,15 +11,16 @@ import torch
 
 from hldm.conditioning.graph import GraphEncoder
 from hldm.conditioning.text import STATISTICS, TextEncoder
-from hldm.config import PROFILES, Profile, weights_folder
-from hldm.knowledge.narration import narrative
-from hldm.knowledge.shorthand import as_noted, note
+from hldm.config import PROFILES, Profile
+from hldm.knowledge.narration.narrative import narrative
+from hldm.knowledge.narration.shorthand import as_noted, note
+from hldm.paths import weights_folder
+from hldm.pretrained import sha256
 from hldm.training.card import write_card
+from hldm.training.encoder_probes import Probe, measure_negation, measure_triples, text_probe
 from hldm.training.graph_encoder import GraphTraining, train_graph_encoder
-from hldm.training.probes import Probe, measure_negation, measure_triples, text_probe
 from hldm.training.tellings import draw_part, draw_records
 from hldm.training.text_encoder import TextTraining, train_text_encoder
-from hldm.weights import sha256
 
 STEPS = {"text": TextTraining().steps, "graph": GraphTraining().steps}  # where the profile sets no cap
 CORPUS = "random records of hldm.knowledge.random_record"
@@ -150,7 +151,7 @@ def _write_cards(out: Path, report: dict) -> None:
         out / "text_encoder" / "model.safetensors",
         what=f"Compact clinical BERT (f_BERT of Eq. 1): {text.layers} layers, {text.width} wide, WordPiece vocabulary "
         "of its own, in which a number is one token; `hldm.conditioning.TextEncoder` averages its last layer over the "
-        "tokens. It knows the wordings of `hldm.knowledge.narration` and `hldm.knowledge.shorthand`, not English.",
+        "tokens. It knows the wordings of `hldm.knowledge.narrative` and `hldm.knowledge.note`, not English.",
         corpus=CORPUS, scored_on=scored_on,
         training=training | {"steps": report["steps"]["text"], "texts a step": 3 * text.triples},
         scores=scores | {"narratives per second": report["text_per_second"]},

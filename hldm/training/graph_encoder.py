@@ -12,12 +12,12 @@ from torch.nn import functional as F
 from torch_geometric.data import HeteroData
 
 from hldm.conditioning.graph import GraphConfig, GraphEncoder
+from hldm.engine.fit import fit
 from hldm.knowledge.sampling import forget
 from hldm.knowledge.subgraph import edge_types
+from hldm.pretrained import save_weights
 from hldm.training.field_heads import FieldHeads
-from hldm.training.loop import fit
 from hldm.training.tellings import draw_records
-from hldm.weights import save_weights
 
 Edge = tuple[str, str, str]
 

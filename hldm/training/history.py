@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hldm.config import weights_folder
+from hldm.paths import weights_folder
 
 HISTORY = "diffusion.history.json"
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hldm.config import AudioConfig
-from hldm.data.mel import LogMel
 from hldm.data.records import ClinicalRecord, Recording, State
+from hldm.data.spectrogram import LogMel
 from hldm.models.judge import ATTRIBUTES, MURMUR_ATTRIBUTES, JudgeConfig, JudgeNet, Verdict, level
 
 IGNORE = -100  # a label that is not known

@@ -12,11 +12,11 @@ from torch import Tensor
 from hldm.conditioning import ConditionEncoder
 from hldm.data.clips import Clip
 from hldm.data.records import ClinicalRecord
-from hldm.models.diffusion import GaussianDiffusion
+from hldm.engine.process import GaussianDiffusion
+from hldm.engine.processes import share, team
 from hldm.models.vae import MultiScaleVAE
 from hldm.training.beat import murmur_level
 from hldm.training.corpus import murmur_label
-from hldm.training.processes import share, team
 from hldm.training.vae import encode_clips
 
 

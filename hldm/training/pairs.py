@@ -18,15 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hldm.config import AudioConfig, cache_folder
+from hldm.config import AudioConfig
 from hldm.data.clips import REFERENCE_RMS
-from hldm.data.mel import LogMel
+from hldm.data.priors.constants import stream
 from hldm.data.records import ClinicalRecord
 from hldm.data.simulator import Beats, Simulation, complete_record, simulate
-from hldm.data.simulator.constants import stream
 from hldm.data.simulator.murmurs import murmur_window, render_murmur
 from hldm.data.simulator.sounds import draw_sounds
+from hldm.data.spectrogram import LogMel
 from hldm.models.vae import power_sum
+from hldm.paths import cache_folder
 
 SPARE = 1.6  # s beyond a clip, so that one can start at an S1 even at 40 bpm
 VERSION = 1  # of what is rendered and in which order: part of the cache's key

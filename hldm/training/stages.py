@@ -8,8 +8,9 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from hldm.config import PROFILES, STAGES, Profile, cache_folder, weights_folder
-from hldm.training.processes import team
+from hldm.config import PROFILES, STAGES, Profile
+from hldm.engine.processes import team
+from hldm.paths import cache_folder, weights_folder
 
 
 def train(
@@ -30,7 +31,7 @@ def train(
 
     Parameters
     ----------
-    stage : {"encoders", "measurer", "vae", "diffusion", "finetune"}
+    stage : {"encoders", "attribute_predictor", "vae", "diffusion", "finetune"}
     profile : str or Profile
     epochs : int, optional
         Instead of the profile's, in the paper's three stages; the others have their own number of updates.
@@ -40,7 +41,7 @@ def train(
     Returns
     -------
     list of dict
-        The training log; of the encoders and the measurer, what they reached.
+        The training log; of the encoders and the attribute predictor, what they reached.
     """
     if stage not in STAGES:
         raise ValueError(f"stage is {stage!r}, expected one of {', '.join(STAGES)}")
@@ -78,10 +79,10 @@ def _encoders(profile: Profile, runs: Path, device: str, seed: int) -> list[dict
     return [{name: sum(scores.values()) / len(scores) for name, scores in probes.items()}]
 
 
-def _measurer(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
-    from hldm.training.measurer import train_measurer
+def _attribute_predictor(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
+    from hldm.training.attribute_predictor import train_attribute_predictor
 
-    return [train_measurer(profile, runs, device=device, seed=seed)[1]]
+    return [train_attribute_predictor(profile, runs, device=device, seed=seed)[1]]
 
 
 def _vae(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
@@ -99,5 +100,5 @@ def _denoiser(profile: Profile, runs: Path, device: str, seed: int, *, stage: in
     return train_diffusion(profile, runs, vae, stage=stage, start_from=start, device=device, seed=seed)[-1]
 
 
-_TRAINERS = (_encoders, _measurer, _vae, partial(_denoiser, stage=2), partial(_denoiser, stage=3))
+_TRAINERS = (_encoders, _attribute_predictor, _vae, partial(_denoiser, stage=2), partial(_denoiser, stage=3))
 _STAGES = dict(zip(STAGES, _TRAINERS, strict=True))

@@ -10,9 +10,9 @@ import numpy as np
 
 from hldm.data.records import ClinicalRecord
 from hldm.data.tables import read_table
-from hldm.knowledge.narration import narrative
+from hldm.knowledge.narration.narrative import narrative
+from hldm.knowledge.narration.shorthand import as_noted, note
 from hldm.knowledge.sampling import edit, forget, random_record
-from hldm.knowledge.shorthand import as_noted, note
 
 
 class Triples(NamedTuple):

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hldm.conditioning.text import TextEncoder, mean_pool
-from hldm.knowledge.narration import narrative
+from hldm.engine.fit import fit
+from hldm.knowledge.narration.narrative import narrative
+from hldm.pretrained import write_sha256
 from hldm.training.field_heads import FieldHeads
-from hldm.training.loop import fit
 from hldm.training.tellings import draw_records, draw_triples, tell
-from hldm.weights import write_sha256
 
 LONGEST = 256  # tokens of a text
 VOCABULARY_TEXTS, STANDARD_TEXTS = 3000, 1000  # from which the vocabulary, and the standardisation, are made

@@ -12,16 +12,16 @@ from torch import nn
 
 from hldm.config import Profile, VAEConfig
 from hldm.data.clips import Clip, ClipDataset
-from hldm.models.measurer import Measurer
-from hldm.models.readers import FACTORS
+from hldm.engine.fit import fit
+from hldm.models.attribute_predictor import AttributePredictor
+from hldm.models.latent_probes import FACTORS
 from hldm.models.subspaces import split_subspaces
 from hldm.models.vae import MultiScaleVAE, correlation_penalty, power_sum
+from hldm.pretrained import save_weights
 from hldm.training.card import write_card
 from hldm.training.corpus import corpus_name, open_corpus
 from hldm.training.disentangle import Disentanglement
-from hldm.training.loop import fit
 from hldm.training.mixture import Mixture
-from hldm.weights import save_weights
 
 
 def train_vae(
@@ -52,11 +52,11 @@ def train_vae(
     """
     clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=hop_seconds)
     mixture = Mixture(clips, batch_size, min(config.simulated_pairs, profile.max_patients or config.simulated_pairs))
-    measurer = Measurer.from_pretrained(folder).to(device) if config.measured_weight else None
+    predictor = AttributePredictor.from_pretrained(folder).to(device) if config.measured_weight else None
     with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
         torch.manual_seed(seed)
         vae = MultiScaleVAE(config).to(device)
-    disentanglement = Disentanglement(config, measurer).to(device)
+    disentanglement = Disentanglement(config, predictor).to(device)
 
     def step_loss(step: int, generator: torch.Generator):
         batch = mixture.draw(generator).to(device)
@@ -113,7 +113,7 @@ def set_latent_statistics(vae: MultiScaleVAE, clips: ClipDataset, most: int = 10
 
 @torch.no_grad()
 def score_vae(vae: MultiScaleVAE, clips: ClipDataset) -> dict[str, float]:
-    """Reconstruction and what the readers get out of each subspace.
+    """Reconstruction and what the probes get out of each subspace.
 
     Returns
     -------
@@ -123,11 +123,11 @@ def score_vae(vae: MultiScaleVAE, clips: ClipDataset) -> dict[str, float]:
     """
     batch = Mixture(clips, len(clips), 0).batch(range(len(clips)), ())
     z = encode_clips(vae, clips)
-    said = {name: vae.readers.read(z, name) for name in FACTORS}
+    said = {name: vae.probes.read(z, name) for name in FACTORS}
     truth = dict(zip(FACTORS, batch.factors.T, strict=True))
     mean, scale = FACTORS["heart_rate"].mean, FACTORS["heart_rate"].scale
     rate, expected = (60 * (x["heart_rate"] * scale + mean).exp() for x in (said, truth))
-    states = vae.readers.states(split_subspaces(z)["sounds"]).argmax(1) + 1
+    states = vae.probes.states(split_subspaces(z)["sounds"]).argmax(1) + 1
     known = ~truth["murmur"].isnan()
     both = len(set(truth["murmur"][known].tolist())) == 2
     murmur_auc = roc_auc_score(truth["murmur"][known], said["murmur"][known]) if both else float("nan")

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from hldm.config import AudioConfig, Profile
 from hldm.data.clips import normalise
-from hldm.data.mel import LogMel
 from hldm.data.records import Recording
 from hldm.data.simulator import draw_patient, simulate
+from hldm.data.spectrogram import LogMel
+from hldm.engine.fit import fit
 from hldm.models.vocoder import Vocoder, VocoderConfig
+from hldm.pretrained import save_weights
 from hldm.training.corpus import open_corpus
-from hldm.training.loop import fit
-from hldm.weights import save_weights
 
 
 @dataclass(frozen=True)

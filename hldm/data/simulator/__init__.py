@@ -1,9 +1,9 @@
 """A physiological simulator of heart sounds that returns every factor it drew."""
 
-from hldm.data.simulator.beats import Beats
+from hldm.data.priors.beats import Beats
+from hldm.data.priors.population import complete_record, draw_patient
 from hldm.data.simulator.corpus import SHOWCASE, simulate_corpus
 from hldm.data.simulator.murmurs import MurmurFactors
-from hldm.data.simulator.population import complete_record, draw_patient
 from hldm.data.simulator.simulation import Factors, Simulation, simulate
 from hldm.data.simulator.sounds import EXTRA_SOUNDS, Sound
 

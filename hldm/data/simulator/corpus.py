@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hldm.data.circor_format import Patient
-from hldm.data.circor_write import write_corpus
+from hldm.data.circor.format import Patient
+from hldm.data.circor.write import write_corpus
+from hldm.data.priors.constants import stream
+from hldm.data.priors.population import MAIN_SITES, complete_record, draw_patient
 from hldm.data.records import ClinicalRecord, DiastolicMurmur, Location, Recording, SystolicMurmur
-from hldm.data.simulator.constants import stream
-from hldm.data.simulator.population import MAIN_SITES, complete_record, draw_patient
 from hldm.data.simulator.simulation import simulate
 
 FIRST_ID = 100_001  # above every patient id of CirCor, which end at 85,349

@@ -8,9 +8,9 @@ import numpy as np
 from scipy import fft
 from scipy.special import ndtri
 
+from hldm.data.priors.beats import Beats
+from hldm.data.priors.constants import attribute, constant
 from hldm.data.records import ClinicalRecord, Murmur, Quality, Shape, SystolicGrade, SystolicMurmur
-from hldm.data.simulator.beats import Beats
-from hldm.data.simulator.constants import attribute, constant
 
 FADE = 0.010  # s, raised cosine at both ends of every envelope, as the knowledge table asks
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import fft
 
-from hldm.data.simulator.beats import Beats
-from hldm.data.simulator.constants import OCTAVES, constant
+from hldm.data.priors.beats import Beats
+from hldm.data.priors.constants import OCTAVES, constant
 from hldm.data.simulator.murmurs import band_noise
 
 MAINS = 60.0  # Hz, in Brazil, where CirCor was recorded

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hldm.data.priors.beats import Beats, draw_beats
+from hldm.data.priors.constants import constant, stream
+from hldm.data.priors.population import complete_record
 from hldm.data.records import ClinicalRecord, Murmur, Recording
 from hldm.data.simulator import noise as noises
-from hldm.data.simulator.beats import Beats, draw_beats
-from hldm.data.simulator.constants import constant, stream
 from hldm.data.simulator.murmurs import MurmurFactors, draw_murmurs, render_murmur
-from hldm.data.simulator.population import complete_record
 from hldm.data.simulator.sounds import EXTRA_SOUNDS, Sound, draw_sounds
 
 # How often a recording holds each noise, and at which SNR in dB (mean, standard deviation): for recordings that

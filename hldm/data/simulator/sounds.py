@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hldm.data.priors.beats import Beats
+from hldm.data.priors.constants import age_key, attribute, constant, physiology
 from hldm.data.records import ClinicalRecord, Location
-from hldm.data.simulator.beats import Beats
-from hldm.data.simulator.constants import age_key, attribute, constant, physiology
 
 #: Sounds beside S1 and S2 that a caller may ask for, in the order of a heartbeat.
 EXTRA_SOUNDS = ("ejection click", "mid-systolic click", "opening snap", "S3", "S4")

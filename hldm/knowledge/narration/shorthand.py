@@ -1,6 +1,6 @@
 """A record as a clinician types it: telegraphic, abbreviated, facts in any order, silent about what is unknown.
 
-The second teller beside `hldm.knowledge.narration`, so that a text encoder learns notes as well as narratives.
+The second teller beside `hldm.knowledge.narration.narrative`: so a text encoder learns notes as well as narratives.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import random
 
 from hldm.data.ages import age_group
 from hldm.data.records import AgeGroup, ClinicalRecord, Location, Murmur, Sex, SystolicMurmur
-from hldm.knowledge import wordings
 from hldm.knowledge.ages import count_age
-from hldm.knowledge.narration import as_told, condition_name
-from hldm.knowledge.reader import read_prompt
+from hldm.knowledge.narration import wordings
+from hldm.knowledge.narration.narrative import as_told, condition_name
+from hldm.knowledge.prompt.reader import read_prompt
 
 SITES = {
     Location.AV: ("RUSB", "aortic area", "AV", "right upper sternal border", "aortic valve", "2nd RICS"),

@@ -20,7 +20,7 @@ from hldm.data.records import (
 from hldm.data.tables import read_table
 from hldm.knowledge.ages import in_years
 from hldm.knowledge.graph import split_cell
-from hldm.knowledge.vocabulary import ROMAN
+from hldm.knowledge.prompt.vocabulary import ROMAN
 
 MURMURS = {"systolic": SystolicMurmur, "diastolic": DiastolicMurmur}
 #: Years within which a word for an age is taken to agree with a number.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from hldm.data.circor_format import (
+from hldm.data.circor.format import (
     COLUMNS,
     OPTIONAL,
     SAMPLING_RATE,
@@ -31,7 +31,7 @@ from hldm.data.text import read_csv
 from hldm.data.wav import read_wav
 
 if TYPE_CHECKING:
-    from hldm.data.circor_check import CorpusReport
+    from hldm.data.circor.check import CorpusReport
 
 TABLE = "training_data.csv"
 #: The column of sites, in the current and in the older release.
@@ -139,7 +139,7 @@ class CircorCorpus:
         CorpusReport
             Prints as a table; `problems` is empty for a sound corpus.
         """
-        from hldm.data.circor_check import check
+        from hldm.data.circor.check import check
 
         return check(self)
 

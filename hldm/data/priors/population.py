@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hldm.data.ages import age_group
+from hldm.data.priors.constants import age_key, constant, count, marginal, physiology, stream
 from hldm.data.records import (
     AgeGroup,
     ClinicalRecord,
@@ -13,7 +14,6 @@ from hldm.data.records import (
     Murmur,
     SystolicMurmur,
 )  # fmt: skip
-from hldm.data.simulator.constants import age_key, constant, count, marginal, physiology, stream
 
 MAIN_SITES = (Location.AV, Location.PV, Location.TV, Location.MV)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hldm.data.errors import DataError
-from hldm.training.processes import average, average_gradients, team
+from hldm.engine.processes import average, average_gradients, team
 
 
 def fit(
@@ -36,7 +36,7 @@ def fit(
 
     Several processes (see `hldm.training.train`) train together: gradients and the log are their means, and the first
     process alone writes and prints. All have the same generator. `step_loss` draws the whole batch from it and takes
-    the rows of `hldm.training.processes.share`: so the loss is that of one process with the whole batch.
+    the rows of `hldm.engine.processes.share`: so the loss is that of one process with the whole batch.
 
     Parameters
     ----------

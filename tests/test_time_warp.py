@@ -6,8 +6,8 @@ import torch
 
 from hldm.config import AudioConfig
 from hldm.data import ClinicalRecord, ClipDataset
-from hldm.data.retiming import FACTORS, SPARE, retimed, retimed_clips
 from hldm.data.simulator import complete_record, simulate
+from hldm.data.time_warp import FACTORS, SPARE, retimed, time_warped_clips
 from hldm.training.beat import heart_rate
 
 FRAMES = AudioConfig().clip_frames
@@ -64,7 +64,7 @@ def test_what_is_out_of_reach_is_not_made(clip):
 
 def test_clips_are_drawn_by_seed():
     hearts = [recording(rate, seed) for seed, rate in enumerate((80.0, 100.0, 120.0))]
-    first, again, other = (retimed_clips(hearts, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (time_warped_clips(hearts, seed=seed) for seed in (1, 1, 2))
     assert first
     assert [c.record.heart_rate for c in first] == [c.record.heart_rate for c in again]
     assert [c.record.heart_rate for c in first] != [c.record.heart_rate for c in other]

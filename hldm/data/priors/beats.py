@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hldm.data.priors.constants import age_key, constant, physiology
 from hldm.data.records import ClinicalRecord, Segment, State
-from hldm.data.simulator.constants import age_key, constant, physiology
 
 LOW_FREQUENCY = 0.1  # Hz, the Mayer wave of blood pressure
 # Shares of the beat-to-beat variance: breathing, the 0.1 Hz wave, and what neither explains.

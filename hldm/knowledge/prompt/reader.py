@@ -8,9 +8,19 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from hldm.data.records import ClinicalRecord
-from hldm.knowledge.facts import MURMURS, Fact, record_of
-from hldm.knowledge.spelling import respell
-from hldm.knowledge.vocabulary import ADVICE, DOUBTED, FILLER, NEGATED, RELATIVE, RULED_OUT, lexicon, rules, standing
+from hldm.knowledge.prompt.facts import MURMURS, Fact, record_of
+from hldm.knowledge.prompt.spelling import respell
+from hldm.knowledge.prompt.vocabulary import (
+    ADVICE,
+    DOUBTED,
+    FILLER,
+    NEGATED,
+    RELATIVE,
+    RULED_OUT,
+    lexicon,
+    rules,
+    standing,
+)
 
 #: Facts that a word before them can deny ("not harsh", "no VSD") or put in doubt ("possible VSD").
 DENIABLE = ("conditions", "finding", "shape", "pitch", "quality", "place", "murmur_locations", "phase")

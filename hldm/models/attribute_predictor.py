@@ -1,4 +1,4 @@
-"""The measurer: a small network that hears in a log-mel what each subspace ought to say.
+"""The attribute predictor: a small network that hears in a log-mel what each subspace ought to say.
 
 It stands in for the paper's auxiliary classifiers: trained beforehand, then frozen, it teaches the VAE by listening to
 decoded swaps. It is another network than the judge (`hldm.models.judge`), which only evaluates.
@@ -13,15 +13,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hldm.config import shared_weights
 from hldm.models.judge import ATTRIBUTES, MURMUR_ATTRIBUTES
-from hldm.models.readers import FACTORS, pool
-from hldm.weights import load_weights
+from hldm.models.latent_probes import FACTORS, pool
+from hldm.paths import shared_weights
+from hldm.pretrained import load_weights
 
 
 @dataclass(frozen=True)
-class MeasurerConfig:
-    """Shape of a `Measurer`."""
+class AttributePredictorConfig:
+    """Shape of a `AttributePredictor`."""
 
     n_mels: int = 64
     width: int = 64
@@ -31,12 +31,12 @@ class MeasurerConfig:
 
 @dataclass
 class Measurement:
-    """What the measurer hears in a batch of clips.
+    """What the attribute predictor hears in a batch of clips.
 
     Attributes
     ----------
     factors : Tensor (batch, len(FACTORS))
-        Standardised as `hldm.models.readers.FACTORS` says; the murmur as a logit.
+        Standardised as `hldm.models.latent_probes.FACTORS` says; the murmur as a logit.
     attributes : dict of Tensor (batch, values)
         Logits of timing, shape, grade, pitch and quality: which, if there is a murmur.
     states : Tensor (batch, 4, frames / 2)
@@ -59,15 +59,15 @@ class _Block(nn.Module):
         return x + self.layers(x)
 
 
-class Measurer(nn.Module):
+class AttributePredictor(nn.Module):
     """Log-mel in, `Measurement` out: dilated convolutions over time, gathered within each state.
 
     Parameters
     ----------
-    config : MeasurerConfig
+    config : AttributePredictorConfig
     """
 
-    def __init__(self, config: MeasurerConfig = MeasurerConfig()):
+    def __init__(self, config: AttributePredictorConfig = AttributePredictorConfig()):
         super().__init__()
         self.config = config
         width = config.width
@@ -81,12 +81,12 @@ class Measurer(nn.Module):
         )
 
     @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> Measurer:
-        """The measurer of a weights folder, else the shipped one; frozen."""
-        state, config = load_weights(Path(shared_weights("measurer.safetensors", folder)))
-        measurer = cls(MeasurerConfig(**config | {"dilations": tuple(config["dilations"])}))
-        measurer.load_state_dict(state)
-        return measurer.eval().requires_grad_(False)
+    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> AttributePredictor:
+        """The attribute predictor of a weights folder, else the shipped one; frozen."""
+        state, config = load_weights(Path(shared_weights("attribute_predictor.safetensors", folder)))
+        predictor = cls(AttributePredictorConfig(**config | {"dilations": tuple(config["dilations"])}))
+        predictor.load_state_dict(state)
+        return predictor.eval().requires_grad_(False)
 
     def forward(self, log_mel: Tensor) -> Measurement:
         """Measure ``(batch, mels, frames)`` in dB."""

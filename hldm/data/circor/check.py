@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hldm.data.circor import CircorCorpus, read_recording
-from hldm.data.circor_format import TOLERANCE, read_patient
+from hldm.data.circor.corpus import CircorCorpus, read_recording
+from hldm.data.circor.format import TOLERANCE, read_patient
 from hldm.data.errors import DataError
 from hldm.data.records import Murmur, Outcome, Recording, State
 

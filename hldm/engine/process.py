@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from hldm.config import SUBSPACES, DiffusionConfig
-from hldm.models.unet import StructuredUNet
-from hldm.models.windows import Windows
+from hldm.engine.windows import Windows
 
 #: The reverse processes, as settings of one solver. Of first order it is DDIM, and with noise DDPM (Lu et al. 2022),
 #: on the same grid of steps; diffusers' own DDIM and DDPM misplace steps whose number does not divide 1,000.
@@ -99,7 +98,7 @@ class GaussianDiffusion:
     @torch.no_grad()
     def sample(
         self,
-        unet: StructuredUNet,
+        unet: nn.Module,
         noise: Tensor,
         condition: tuple[Tensor, Tensor],
         null: tuple[Tensor, Tensor],
@@ -118,7 +117,7 @@ class GaussianDiffusion:
         elsewhere only the prediction with the condition is computed, at half the cost.
 
         A latent longer than `window_frames` is predicted in overlapping windows at every step (see
-        `hldm.models.windows`), each with its part of the beat grid.
+        `hldm.engine.windows`), each with its part of the beat grid.
 
         Parameters
         ----------

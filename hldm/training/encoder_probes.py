@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from hldm.conditioning.fields import CATEGORIES, targets
 from hldm.conditioning.text import TextEncoder
 from hldm.data.records import ClinicalRecord, Location, Murmur
-from hldm.knowledge.narration import narrative
+from hldm.knowledge.narration.narrative import narrative
+from hldm.knowledge.narration.shorthand import as_noted, note
 from hldm.knowledge.sampling import BEARS, edit, random_record
-from hldm.knowledge.shorthand import as_noted, note
 from hldm.training.tellings import draw_part, draw_records
 
 Embed = Callable[[list[str]], Tensor]
@@ -36,7 +36,7 @@ class Probe:
     def __init__(self, embeddings: Tensor, records: Sequence[ClinicalRecord]):
         self.scaler = StandardScaler().fit(embeddings.numpy())
         x, truth = self.scaler.transform(embeddings.numpy()), targets(records)
-        self.readers = {name: LogisticRegression(max_iter=300).fit(x, truth[name].numpy()) for name in CATEGORIES}
+        self.probes = {name: LogisticRegression(max_iter=300).fit(x, truth[name].numpy()) for name in CATEGORIES}
         rates = [r.heart_rate for r in records]
         known = [rate is not None for rate in rates]
         self.rate = make_pipeline(Ridge()).fit(x[known], [rate for rate in rates if rate is not None])
@@ -44,7 +44,7 @@ class Probe:
     def right(self, embeddings: Tensor, records: Sequence[ClinicalRecord]) -> dict[str, np.ndarray]:
         """Whether each field of each record was recognised: bool (records,) by field."""
         x, truth = self.scaler.transform(embeddings.numpy()), targets(records)
-        return {name: reader.predict(x) == truth[name].numpy() for name, reader in self.readers.items()}
+        return {name: reader.predict(x) == truth[name].numpy() for name, reader in self.probes.items()}
 
     def balanced_accuracy(self, embeddings: Tensor, records: Sequence[ClinicalRecord]) -> dict[str, float]:
         """By field, the mean over the values in `records` of how often each is recognised."""

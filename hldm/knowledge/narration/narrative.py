@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from hldm.data.ages import age_group
 from hldm.data.records import AgeGroup, ClinicalRecord, Location, Murmur, Sex, SystolicMurmur
-from hldm.knowledge import wordings as say
 from hldm.knowledge.ages import count_age, in_years
 from hldm.knowledge.graph import knowledge_graph
+from hldm.knowledge.narration import wordings as say
 from hldm.knowledge.posterior import differential
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
-from hldm.data.circor_format import (
+from hldm.data.circor.format import (
     COLUMNS,
     SAMPLING_RATE,
     Patient,

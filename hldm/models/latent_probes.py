@@ -1,4 +1,4 @@
-"""What each subspace ought to know, and linear readers of it: the supervised half of L_disentangle (Eq. 3)."""
+"""What each subspace ought to know, and linear probes of it: the supervised half of L_disentangle (Eq. 3)."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def pool(z: Tensor) -> Tensor:
     return torch.cat([z.mean(-1), z.std(-1)], dim=1)
 
 
-class Readers(nn.Module):
-    """Linear readers of what each subspace ought to know, trained with the VAE.
+class LatentProbes(nn.Module):
+    """Linear probes of what each subspace ought to know, trained with the VAE.
 
     Frame by frame, rhythm tells the cardiac phase and sounds the state. From mean and spread over time, each
     subspace tells the factors that `FACTORS` gives it.

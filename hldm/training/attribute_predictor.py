@@ -1,4 +1,4 @@
-"""Train the measurer (`hldm.models.measurer`) before the VAE: on simulated hearts and on real `train` recordings."""
+"""Train the attribute predictor before the VAE: on simulated hearts and on real `train` recordings."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from torch import Tensor
 from hldm.config import Profile, VAEConfig
 from hldm.data.clips import ClipDataset
 from hldm.data.records import ClinicalRecord
+from hldm.engine.fit import fit
+from hldm.models.attribute_predictor import AttributePredictor, AttributePredictorConfig, Measurement
 from hldm.models.judge import MURMUR_ATTRIBUTES
-from hldm.models.measurer import Measurement, Measurer, MeasurerConfig
-from hldm.models.readers import FACTORS, factor_error
+from hldm.models.latent_probes import FACTORS, factor_error
+from hldm.pretrained import save_weights
 from hldm.training.card import write_card
 from hldm.training.corpus import corpus_name, open_corpus
 from hldm.training.judge import IGNORE, labels_of
-from hldm.training.loop import fit
 from hldm.training.mixture import Mixture, MixtureBatch
-from hldm.weights import save_weights
 
 RANDOM_GAIN = 3.0  # dB, standard deviation
-BLURRED = 0.5  # share of batches that are smoothed: decoders smooth, and must not fool the measurer by that
+BLURRED = 0.5  # share of batches that are smoothed: decoders smooth, and must not fool the attribute predictor by that
 
 
 def attribute_labels(records: Sequence[ClinicalRecord]) -> dict[str, Tensor]:
@@ -34,26 +34,26 @@ def attribute_labels(records: Sequence[ClinicalRecord]) -> dict[str, Tensor]:
     return {name: torch.tensor([row[name] for row in rows]) for name in MURMUR_ATTRIBUTES}
 
 
-def train_measurer(
+def train_attribute_predictor(
     profile: Profile,
     folder: str | os.PathLike,
     *,
-    config: MeasurerConfig = MeasurerConfig(),  # noqa: B008 (frozen)
+    config: AttributePredictorConfig = AttributePredictorConfig(),  # noqa: B008 (frozen)
     vae_config: VAEConfig = VAEConfig(),
     steps: int = 2500,
     batch_size: int = 48,
     learning_rate: float = 2e-3,
     device: str | torch.device = "cpu",
     seed: int = 0,
-) -> tuple[Measurer, dict[str, float]]:
-    """Train, then write ``measurer.safetensors`` into `folder`.
+) -> tuple[AttributePredictor, dict[str, float]]:
+    """Train, then write ``attribute_predictor.safetensors`` into `folder`.
 
     Returns
     -------
-    measurer : Measurer
+    predictor : AttributePredictor
         Frozen.
     scores : dict
-        `score_measurer` on the val part.
+        `score_attribute_predictor` on the val part.
     """
     clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=1.28)
     mixture = Mixture(
@@ -61,7 +61,7 @@ def train_measurer(
     )
     with torch.random.fork_rng(devices=[]):  # initial weights and dropout draw from the global generator
         torch.manual_seed(seed)
-        measurer = Measurer(config).to(device)
+        predictor = AttributePredictor(config).to(device)
 
         def step_loss(step: int, generator: torch.Generator):
             torch.manual_seed(seed * 1_000_003 + step)  # dropout
@@ -73,24 +73,31 @@ def train_measurer(
                     factors[:, i] += gain[:, 0, 0] / factor.scale
             if torch.rand((), generator=generator) < BLURRED:
                 log_mel = F.avg_pool2d(log_mel[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
-            return measurer_loss(measurer(log_mel.to(device)), batch.to(device), factors.to(device)), {}
+            return attribute_loss(predictor(log_mel.to(device)), batch.to(device), factors.to(device)), {}
 
         steps = steps if profile.max_steps is None else min(steps, profile.max_steps)
-        fit(measurer, step_loss, steps, folder=Path(folder) / "measurer", learning_rate=learning_rate, seed=seed)
-    measurer.eval().requires_grad_(False).cpu()
-    scores = score_measurer(measurer, ClipDataset(open_corpus("val", profile.max_patients)))
-    path = Path(folder) / "measurer.safetensors"
-    save_weights(path, measurer.state_dict(), config)
+        fit(
+            predictor,
+            step_loss,
+            steps,
+            folder=Path(folder) / "attribute_predictor",
+            learning_rate=learning_rate,
+            seed=seed,
+        )
+    predictor.eval().requires_grad_(False).cpu()
+    scores = score_attribute_predictor(predictor, ClipDataset(open_corpus("val", profile.max_patients)))
+    path = Path(folder) / "attribute_predictor.safetensors"
+    save_weights(path, predictor.state_dict(), config)
     write_card(
-        path, what="Measurer: log-mel to heart rate, states, murmur and its attributes, and noise; it teaches the VAE.",
+        path, what="Attribute predictor: log-mel to heart rate, states, murmur and noise; it teaches the VAE.",
         corpus=corpus_name(), scores=scores, scored_on=f"{corpus_name()}, val part",
         training={"updates": steps, "batch": batch_size, "real clips": len(clips),
                   "simulated pairs": vae_config.simulated_pairs, "learning rate": learning_rate, "seed": seed},
     )  # fmt: skip
-    return measurer, scores
+    return predictor, scores
 
 
-def measurer_loss(said: Measurement, batch: MixtureBatch, factors: Tensor) -> Tensor:
+def attribute_loss(said: Measurement, batch: MixtureBatch, factors: Tensor) -> Tensor:
     """Sum of the errors over states, factors and attributes; what is not known is not scored."""
     total = F.cross_entropy(said.states, batch.states[:, ::2] - 1)
     for i, name in enumerate(FACTORS):
@@ -103,10 +110,10 @@ def measurer_loss(said: Measurement, batch: MixtureBatch, factors: Tensor) -> Te
 
 
 @torch.no_grad()
-def score_measurer(measurer: Measurer, clips: ClipDataset) -> dict[str, float]:
+def score_attribute_predictor(predictor: AttributePredictor, clips: ClipDataset) -> dict[str, float]:
     """Murmur AUC, balanced accuracy of attributes and states, and mean absolute errors, by clip."""
     batch = Mixture(clips, len(clips), 0).batch(range(len(clips)), ())
-    said = measurer(batch.log_mel)
+    said = predictor(batch.log_mel)
     scores = {"state_accuracy": float((said.states.argmax(1) + 1 == batch.states[:, ::2]).float().mean())}
     for i, name in enumerate(FACTORS):
         truth, known = batch.factors[:, i], ~batch.factors[:, i].isnan()

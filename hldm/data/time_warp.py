@@ -22,7 +22,7 @@ RATES = (55.0, 165.0)  # bpm, drawn from evenly
 SPARE = 1.5  # how much longer than a clip its source is, so that there is enough of it to be made faster
 
 
-def retimed_clips(
+def time_warped_clips(
     recordings: Iterable[Recording], audio: AudioConfig = AudioConfig(), *, hop_seconds: float = 2.56, seed: int = 0
 ) -> list[Clip]:
     """Clips of recordings at heart rates drawn evenly from `RATES`, where those are within reach.

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from hldm.data.records import Murmur, Pitch, Quality, Shape
 from hldm.data.tables import read_table
 from hldm.knowledge.graph import knowledge_graph
-from hldm.knowledge.people import person_patterns
-from hldm.knowledge.places import place_patterns
+from hldm.knowledge.prompt.people import person_patterns
+from hldm.knowledge.prompt.places import place_patterns
 
 ROMAN = ("I", "II", "III", "IV", "V", "VI")
 _STEP = r"(?:[IVX]+|\d+)"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hldm.show import check_answer
+from hldm.course import check_answer
 
 
 def said(answer):

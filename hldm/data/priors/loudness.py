@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hldm.data.priors.constants import stream
 from hldm.data.records import ClinicalRecord, SystolicGrade, SystolicMurmur
-from hldm.data.simulator.constants import stream
 from hldm.data.simulator.murmurs import attenuation, grade_level
 
 # Murmur over the diastolic background at grade III, dB. With the background below it, 13.6 would give the 13.8 of

@@ -1,0 +1,1 @@
+"""What CirCor's patients are like before anything is heard: populations, heart rates, beats, loudness."""
