@@ -1,5 +1,9 @@
 """What is wrong with a corpus is named: file, field and what was found."""
 
+import errno
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -84,6 +88,8 @@ MALFORMED = {
     "a state of no meaning": (edit(TSV, "\t3\n", "\t5\n"), "102_MV.tsv", "line 3"),
     "a segment that runs back": (edit(TSV, "0.5\t2\t3", "0.5\t0.4\t3"), "102_MV.tsv", "line 3"),
     "a segment of no time": (edit(TSV, "0.5\t2\t3", "0.5\tnan\t3"), "102_MV.tsv", "line 3"),
+    "segments in reverse": (edit(TSV, "0\t0.5\t1\n0.5\t0.5\t2\n0.5\t2\t3\n", "0.5\t2\t3\n0\t0.5\t1\n"),
+                            "102_MV.tsv", "line 2"),
     "a segment past the end": (edit(TSV, "0.5\t2\t3", "0.5\t2.1\t3"), "102_MV.tsv", "line 3"),
     "two columns": (edit(TSV, "0.5\t2\t3", "0.5\t2"), "102_MV.tsv", "line 3"),
 }  # fmt: skip
@@ -94,9 +100,112 @@ def test_what_is_malformed_is_named(published, case):
     spoil, file, field = MALFORMED[case]
     spoil(published)
     with pytest.raises(DataError) as caught:
-        list(CircorCorpus(published))
+        list(CircorCorpus(published, strict=True))
     assert (caught.value.file.name, caught.value.field) == (file, field)
     assert [p.file.name for p in CircorCorpus(published).check().problems][:1] == [file]
+
+
+@pytest.mark.parametrize(
+    "case", [case for case, (_, file, _) in MALFORMED.items() if file != CSV and case != "a stranger"]
+)
+def test_a_defect_costs_a_file_or_a_patient_and_is_said_once(published, case):
+    spoil, file, _ = MALFORMED[case]
+    spoil(published)
+    corpus = CircorCorpus(published)
+    patient = "101" if file == "101.txt" else "102"
+    with pytest.warns(UserWarning, match=f"^left out: .*{file}") as said:
+        found = [r.name for r in corpus]
+    assert found == [name for name in ("101_AV_1", "101_AV_2", "101_Phc", "102_MV") if not name.startswith(patient)]
+    assert [r.name for r in corpus] == found
+    assert [str(w.message) for w in said] == [f"left out: {problem}" for problem in corpus.left_out]
+    assert len(corpus.left_out) == 1
+
+
+def test_one_recording_of_a_patient_is_left_out_and_the_others_stay(published):
+    (published / "training_data/101_AV_2.tsv").write_text("0\t0\t28")  # as CirCor publishes one of its tables
+    corpus = CircorCorpus(published)
+    with pytest.warns(UserWarning, match="101_AV_2.tsv: line 1"):
+        assert [r.name for r in corpus] == ["101_AV_1", "101_Phc", "102_MV"]
+    with pytest.raises(DataError, match=r"101_AV_2\.tsv"):
+        corpus.recording("101_AV_2")
+
+
+@pytest.mark.parametrize("shifted", ["102,MV,", "102"])
+def test_a_cell_too_many_or_too_few_costs_its_patient(published, shifted):
+    edit(CSV, "102,MV", shifted)(published)
+    corpus = CircorCorpus(published)
+    with pytest.warns(UserWarning, match=r"training_data.csv: row 2: found \['102', .*expected 23 cells"):
+        assert [p.patient_id for p in corpus.patients] == ["101"]
+
+
+def test_what_pandas_and_a_spreadsheet_make_of_a_table_is_read(published):
+    before = [(r.patient_id, r.record, r.name) for r in CircorCorpus(published)]
+    patients = CircorCorpus(published).patients
+    edit(CSV, "102,MV", "102.0,MV")(published)
+    edit(CSV, "CC2014,102\n", "CC2014,102.0\n")(published)
+    edit(CSV, "True", "TRUE")(published)
+    edit(CSV, "False", "FALSE")(published)
+    edit(CSV, ",nan,", ",,")(published)
+    edit(CSV, ",98.0,", ",98,")(published)
+    corpus = CircorCorpus(published, strict=True)
+    assert [(r.patient_id, r.record, r.name) for r in corpus] == before
+    assert corpus.patients == patients
+    assert corpus.check().ok
+
+
+def test_a_row_that_stands_twice_is_read_once_and_rows_that_disagree_cost_their_patient(published):
+    path = published / CSV
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[2]]) + "\n")
+    assert len(CircorCorpus(published, strict=True).patients) == 2
+    path.write_text("\n".join([*lines, lines[2].replace("Child", "Infant")]) + "\n")
+    with pytest.warns(UserWarning, match="Patient ID: found '102', expected each once, or the same row again"):
+        assert [p.patient_id for p in CircorCorpus(published).patients] == ["101"]
+
+
+def test_what_people_and_archivers_leave_in_a_folder_is_passed_over(published):
+    folder = published / "training_data"
+    for name in (".DS_Store", "._102.txt", "._102_MV.wav", "notes.txt", "__MACOSX/102.txt", "__MACOSX/102_MV.wav"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"\x00\x05\x16\x07")
+    (folder / "102_MV.wav").rename(folder / "102_MV.WAV")
+    corpus = CircorCorpus(published, strict=True)
+    assert len(list(corpus)) == 4
+    assert corpus.check().ok
+
+
+@pytest.mark.parametrize("name", ["102.txt", "102_MV.tsv", "102_MV.wav"])
+def test_a_disk_that_fails_names_the_file_and_the_check_goes_on(published, monkeypatch, name):
+    def open_(self, *args, _open=Path.open, **options):
+        if self.name == name:
+            raise OSError(errno.EIO, "Input/output error", str(self))
+        return _open(self, *args, **options)
+
+    monkeypatch.setattr(Path, "open", open_)
+    monkeypatch.setattr(Path, "read_text", lambda self, encoding: self.open(encoding=encoding).read())
+    (problem,) = CircorCorpus(published).check().problems
+    assert problem.file.name == name
+    assert "Input/output error" in str(problem)
+
+
+def test_an_empty_corpus_is_a_problem(published):
+    for path in (published / "training_data").iterdir():
+        path.unlink()
+    assert not CircorCorpus(published).check().ok
+    with pytest.raises(DataError, match="at least one patient"):
+        list(CircorCorpus(published))
+
+
+def test_the_check_verifies_the_corpus_own_sums(published):
+    rows = [path for path in sorted(published.rglob("*")) if path.is_file()]
+    sums = [f"{hashlib.sha256(p.read_bytes()).hexdigest()} {p.relative_to(published).as_posix()}\n" for p in rows]
+    absent = f"{'0' * 64} training_data/103_AV.wav\n"  # a part of a corpus has a part of its files
+    (published / "SHA256SUMS.txt").write_text("".join([*sums, absent]))
+    assert CircorCorpus(published).check().ok
+    record(WAV)(published)
+    edit(WAV.replace("wav", "tsv"), "0.5\t2\t3", "0.5\t1.9\t3")(published)
+    (problem,) = CircorCorpus(published).check().problems
+    assert (problem.file.name, problem.field) == ("102_MV.tsv", "sha256")
 
 
 def test_a_folder_that_is_no_corpus_is_refused(tmp_path):

@@ -71,7 +71,7 @@ def recordings(draw, patient, name):
     location = Location(name.split("_")[1])
     return Recording(
         np.array(samples, np.float32) / 32768, 4000, location,
-        tuple(Segment(min(a, b) / 4000, max(a, b) / 4000, s) for a, b, s in rows),
+        tuple(sorted(Segment(min(a, b) / 4000, max(a, b) / 4000, s) for a, b, s in rows)),
         patient.record.replace(location=location), patient.patient_id, name,
     )  # fmt: skip
 

@@ -169,7 +169,7 @@ METADATA = "additional_metadata.csv"
         (CINC, removed(REFERENCE), "REFERENCE.csv", None),
         (CINC, written(REFERENCE, "a0001,2\n"), "REFERENCE.csv", "2"),
         (CINC, written(REFERENCE, "../a,1\n"), "REFERENCE.csv", "../a"),
-        (CINC, written(REFERENCE, "a0001\n"), "REFERENCE.csv", 1),
+        (CINC, written(REFERENCE, "a0001\n"), "REFERENCE.csv", ["a0001"]),
         (CINC, removed("training-a/a0001.wav"), "a0001.wav", None),
         (CINC, recorded("training-a/a0001.wav", 4000), "a0001.wav", 4000),
         (YASEEN, recorded("New_XX_001.wav", 8000), "New_XX_001.wav", "New_XX_001"),

@@ -1,5 +1,7 @@
 """What a record and a recording promise."""
 
+import multiprocessing
+import pickle
 from dataclasses import replace
 from itertools import pairwise
 
@@ -129,3 +131,11 @@ def test_a_string_where_a_sequence_or_a_truth_is_meant_is_named(field, value):
         ClinicalRecord(**{field: value})
     assert (error.value.field, error.value.value) == (field, value)
     assert ClinicalRecord(**{field: None}) == ClinicalRecord()
+
+
+def test_an_error_comes_whole_out_of_another_process():
+    error = DataError("one of A, B", file="x.txt", field="Sex", value="C")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.__dict__) == (str(error), error.__dict__)
+    with multiprocessing.get_context("spawn").Pool(1) as pool, pytest.raises(DataError, match="sex: found 'X'"):
+        pool.apply(ClinicalRecord, kwds={"sex": "X"})

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-import os
+import io
 import struct
 from pathlib import Path
 
 import numpy as np
 
 from hldm.data.errors import DataError
+from hldm.paths import replacing
 
 FULL_SCALE = 32768  # 16-bit integers per unit of waveform
+CONTAINERS = ("WAV", "WAVEX", "RF64")  # as libsndfile calls them
+
+
+STREAMED = 0x7FFFF000  # a data chunk of at least so many bytes was written to a pipe, before its length was known
 
 
 def _bytes_cut_off(path: Path) -> int:
     """Bytes that the ``data`` chunk announces and the file does not hold; libsndfile is silent about them."""
-    size = path.stat().st_size
+    size, long_length = path.stat().st_size, None
     with path.open("rb") as file:
-        file.seek(12)  # past "RIFF", its size and "WAVE"
+        file.seek(12)  # past "RIFF" or "RF64", its size and "WAVE"
         while len(head := file.read(8)) == 8:
             kind, length = struct.unpack("<4sI", head)
             if kind == b"data":
-                return max(0, length - (size - file.tell()))
-            file.seek(length + length % 2, 1)
+                announced = length if long_length is None else long_length
+                return 0 if length >= STREAMED and long_length is None else max(0, announced - (size - file.tell()))
+            body = file.read(length + length % 2) if kind == b"ds64" else b""
+            if len(body) >= 16:  # RF64: lengths of 64 bits
+                long_length = struct.unpack("<8xQ", body[:16])[0]
+            elif kind != b"ds64":
+                file.seek(length + length % 2, 1)
     return 0
 
 
-def read_wav(path: Path, sampling_rate: int | None = None) -> tuple[np.ndarray, int]:
-    """Samples and rate of a mono WAV file.
+def read_wav(path: Path, sampling_rate: int | None = None, promised: str | None = None) -> tuple[np.ndarray, int]:
+    """Samples and rate of a mono WAV file, RF64 and files of unknown length among them.
 
     Parameters
     ----------
     path : Path
     sampling_rate : int, optional
         The rate in Hz that the file must have.
+    promised : str, optional
+        Who says that the samples are 16-bit integers, such as ``"101_AV.hea"``. Any encoding will do without.
 
     Returns
     -------
@@ -45,17 +57,27 @@ def read_wav(path: Path, sampling_rate: int | None = None) -> tuple[np.ndarray, 
     Raises
     ------
     DataError
-        Where the file is missing, no WAV, cut off, empty, not mono, or of another rate.
+        Where the file is missing, no WAV, cut off, empty, not mono, of another rate or encoding, or has samples that
+        are not finite or lie beyond full scale.
     """
     import soundfile
 
     if not path.is_file():
         raise DataError("a WAV file", file=path)
     try:
-        waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            container, subtype, what = file.format, file.subtype, f"{file.format_info}, {file.subtype_info}"
+            rate, waveform = file.samplerate, file.read(dtype="float32", always_2d=True)
+        missing = _bytes_cut_off(path)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise DataError(f"a readable WAV file ({error})", file=path) from None
-    if missing := _bytes_cut_off(path):
+    except OSError as error:
+        raise DataError(f"a file that can be read ({error.strerror})", file=path) from None
+    if promised and (container not in CONTAINERS or subtype != "PCM_16"):
+        raise DataError(f"format 16 in a WAV file, as in {promised}", file=path, field="format", value=what)
+    if container not in CONTAINERS:
+        raise DataError("a WAV file", file=path, field="format", value=what)
+    if missing:
         raise DataError("all samples its header announces", file=path, field="data", value=f"{missing} bytes missing")
     if waveform.shape[1] != 1:
         raise DataError("one channel", file=path, field="channels", value=waveform.shape[1])
@@ -63,11 +85,14 @@ def read_wav(path: Path, sampling_rate: int | None = None) -> tuple[np.ndarray, 
         raise DataError(f"{sampling_rate} Hz", file=path, field="sampling rate", value=rate)
     if not len(waveform):
         raise DataError("at least one sample", file=path, field="data", value="no samples")
+    peak = float(np.abs(waveform).max())
+    if not peak <= 1:  # also catches NaN
+        raise DataError(f"finite samples from -1 to 1 ({what})", file=path, field="data", value=peak)
     return waveform[:, 0], rate
 
 
 def write_wav(path: Path, waveform: np.ndarray, sampling_rate: int, comment: str | None = None) -> None:
-    """Write a mono 16-bit WAV file, aside and then renamed: it is there whole or not at all.
+    """Write a mono 16-bit WAV file: it is there whole or not at all.
 
     Parameters
     ----------
@@ -93,12 +118,10 @@ def write_wav(path: Path, waveform: np.ndarray, sampling_rate: int, comment: str
     if not peak <= 1:  # also catches NaN
         raise DataError("finite samples from -1 to 1", file=path, field="waveform", value=float(peak))
     samples = np.clip(np.round(waveform * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with soundfile.SoundFile(partial, "w", sampling_rate, channels=1, subtype="PCM_16", format="WAV") as file:
-            file.write(samples)
-            if comment:
-                file.comment = comment
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(buffer, "w", sampling_rate, channels=1, subtype="PCM_16", format="WAV") as file:
+        file.write(samples)
+        if comment:
+            file.comment = comment
+    with replacing(path) as partial:  # libsndfile is silent where a disk is full
+        partial.write_bytes(buffer.getbuffer())

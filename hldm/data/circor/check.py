@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hldm.data.circor.corpus import CircorCorpus, read_recording
-from hldm.data.circor.format import TOLERANCE, read_patient
+from hldm.data.circor.format import TOLERANCE, Patient, read_patient
+from hldm.data.circor.reading import FOLDER, agreed, patient_files, read_patient_table, read_recording
 from hldm.data.errors import DataError
+from hldm.data.folders import files
 from hldm.data.records import Murmur, Outcome, Recording, State
+from hldm.data.sums import SUMS, differing
 
 #: What CirCor has and a reader must survive, for patients and for recordings. None of it is a problem.
 PATIENT_ODDITIES = {
@@ -94,9 +96,10 @@ class CorpusReport:
         return "\n".join([f"{self.root}, read in {self.elapsed:.1f} s", *table, *problems])
 
 
-def check(corpus: CircorCorpus) -> CorpusReport:
+def check(root: Path) -> CorpusReport:
     """Read all of a corpus; a problem with one file does not hide those with others."""
     began = time.perf_counter()
+    folder = root / FOLDER
     problems: list[DataError] = []
 
     def attempt(read, *args):
@@ -105,27 +108,27 @@ def check(corpus: CircorCorpus) -> CorpusReport:
         except DataError as problem:
             problems.append(problem)
 
-    table = attempt(lambda: corpus.table)
-    paths = sorted(corpus.folder.glob("*.txt"))
+    table = attempt(read_patient_table, root, problems.append)
+    paths = patient_files(root, table)
     patients = [patient for path in paths if (patient := attempt(read_patient, path))]
+    if not paths:
+        problems.append(DataError("the files of at least one patient", file=folder, value="none"))
     if table is not None:
         for patient in patients:
-            attempt(corpus.agreed, patient)
+            attempt(agreed, folder / f"{patient.patient_id}.txt", patient, table)
     recordings, seconds, annotated, odd = 0, 0.0, 0.0, Counter()
     for patient in patients:
         for name in patient.recordings:
-            if recording := attempt(read_recording, corpus.folder, patient, name):
+            if recording := attempt(read_recording, folder, patient, name):
                 recordings += 1
                 seconds += recording.duration
                 annotated += sum(s.end - s.start for s in recording.segments if s.state != State.UNANNOTATED)
                 odd.update(what for what, has in RECORDING_ODDITIES.items() if has(recording))
-    listed = {name for patient in patients for name in patient.recordings}
-    unread = {path.stem for path in paths} - {patient.patient_id for patient in patients}
-    for path in sorted(corpus.folder.glob("*.wav")):
-        if path.stem not in listed and path.stem.partition("_")[0] not in unread:
-            problems.append(DataError("a recording that its patient's .txt lists", file=path))
+    problems += _unlisted(folder, patients, paths)
+    if (root / SUMS).is_file():
+        attempt(lambda: problems.extend(differing(root)))
     return CorpusReport(
-        root=corpus.root,
+        root=root,
         patients=len(patients),
         recordings=recordings,
         absent=0 if table is None else len(set(table.index) - {path.stem for path in paths}),
@@ -136,3 +139,14 @@ def check(corpus: CircorCorpus) -> CorpusReport:
         problems=tuple(problems),
         elapsed=time.perf_counter() - began,
     )
+
+
+def _unlisted(folder: Path, patients: list[Patient], texts: list[Path]) -> list[DataError]:
+    """Sounds that no ``.txt`` lists, but those of patients whose ``.txt`` could not be read."""
+    listed = {name for patient in patients for name in patient.recordings}
+    unread = {path.stem for path in texts} - {patient.patient_id for patient in patients}
+    return [
+        DataError("a recording that its patient's .txt lists", file=path)
+        for path in files(folder, ".wav")
+        if path.stem not in listed and path.stem.partition("_")[0] not in unread
+    ]

@@ -5,44 +5,27 @@ Oliveira et al., "The CirCor DigiScope Dataset: From Murmur Detection to Murmur 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from hldm.data.circor.format import (
-    COLUMNS,
-    OPTIONAL,
-    SAMPLING_RATE,
-    Patient,
-    format_patient,
-    location_of,
-    parse_patient,
-    read_header,
-    read_patient,
-    read_segments,
-)
-from hldm.data.errors import DataError
+from hldm.data.circor.check import CorpusReport, check
+from hldm.data.circor.format import Patient
+from hldm.data.circor.reading import FOLDER, patient_files, read_agreed, read_patient_table, read_recording
+from hldm.data.errors import DataError, Defects
 from hldm.data.records import Recording
-from hldm.data.text import read_csv
-from hldm.data.wav import read_wav
-
-if TYPE_CHECKING:
-    from hldm.data.circor.check import CorpusReport
-
-TABLE = "training_data.csv"
-#: The column of sites, in the current and in the older release.
-LOCATIONS = ("Recording locations:", "Locations")
 
 
 class CircorCorpus:
     """A corpus in CirCor's layout: ``training_data.csv`` beside the folder ``training_data``.
 
     Iterating yields each `Recording` as its files are read; nothing is kept. Patients of the table whose files
-    are not there are passed over, so that a part of the corpus can be read.
+    are not there are passed over, so that a part of the corpus can be read. So are, with a warning each, files that
+    are not what the format promises: a defective recording costs that recording, a defective ``.txt`` or row that
+    patient. `left_out` names them.
 
     Parameters
     ----------
@@ -54,12 +37,15 @@ class CircorCorpus:
         corpus that has none of them.
     max_patients : int, optional
         Only so many patients, the first ones.
+    strict : bool
+        Raise the first defect, instead of leaving it out.
 
     Raises
     ------
     DataError
-        On construction where `root` is no corpus; on reading where a file is not what the format promises.
-        It names file, field, the value found and what was expected. `check` lists all of them at once.
+        On construction where `root` is no corpus; on reading where there is no table or no patient at all, and,
+        where `strict`, where a file is not what the format promises. It names file, field, the value found and what
+        was expected. `check` lists all of them at once.
     """
 
     def __init__(
@@ -69,12 +55,14 @@ class CircorCorpus:
         *,
         splits: Mapping[str, str] | None = None,
         max_patients: int | None = None,
+        strict: bool = False,
     ):
         self.root = Path(root).expanduser()
-        self.folder = self.root / "training_data"
+        self.folder = self.root / FOLDER
         self.split, self.splits, self.max_patients = split, splits, max_patients
+        self._defects = Defects(strict)
         if not self.folder.is_dir():
-            raise DataError("a CirCor corpus with a folder training_data", file=self.root)
+            raise DataError(f"a CirCor corpus with a folder {FOLDER}", file=self.root)
         if split not in (None, "train", "val", "test"):
             raise ValueError(f"split is {split!r}, expected 'train', 'val' or 'test'")
 
@@ -83,30 +71,29 @@ class CircorCorpus:
         return f"{type(self).__name__}({str(self.root)!r}{part})"
 
     def __len__(self) -> int:
-        """Number of recordings."""
+        """Number of recordings that the patients' files list."""
         return len(self.names)
 
     def __iter__(self) -> Iterator[Recording]:
-        for patient in self.patients:
-            for name in patient.recordings:
-                yield read_recording(self.folder, patient, name)
+        return self.recordings(self.names)
+
+    @property
+    def left_out(self) -> tuple[DataError, ...]:
+        """What could not be read so far: all of it, after an iteration."""
+        return tuple(self._defects.problems)
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """``training_data.csv`` as text, indexed by patient id."""
-        path = self.root / TABLE
-        table = read_csv(path, ["Patient ID", *(name for name in COLUMNS.values() if name not in OPTIONAL)])
-        if not any(name in table for name in LOCATIONS):
-            raise DataError(f"the column {LOCATIONS[0]!r}", file=path, field="columns", value=list(table))
-        if len(twice := table["Patient ID"][table["Patient ID"].duplicated()]):
-            raise DataError("each patient once", file=path, field="Patient ID", value=twice.iloc[0])
-        return table.set_index("Patient ID")
+        return read_patient_table(self.root, self._defects)
 
     @cached_property
     def patients(self) -> tuple[Patient, ...]:
-        """The patients whose files are there, in the order of the table."""
-        paths = sorted(self.folder.glob("*.txt"), key=self._row_number)
-        patients = [self.agreed(read_patient(path)) for path in paths]
+        """The patients whose files are there and agree with the table, in its order."""
+        read = [self._defects.attempt(read_agreed, path, self.table) for path in patient_files(self.root, self.table)]
+        patients = [patient for patient in read if patient]
+        if not patients:
+            raise DataError("the files of at least one patient", file=self.folder, value="none")
         if self.split:
             from hldm.data.split import splits_for
 
@@ -118,15 +105,30 @@ class CircorCorpus:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the recordings, in the order of iteration."""
+        """Names of the recordings that the patients' files list, in the order of iteration."""
         return tuple(name for patient in self.patients for name in patient.recordings)
 
     @cached_property
     def _patient_of(self) -> dict[str, Patient]:
         return {name: patient for patient in self.patients for name in patient.recordings}
 
+    def recordings(self, names: Iterable[str]) -> Iterator[Recording]:
+        """Read these recordings one by one, but those that are defective."""
+        for name in names:
+            recording = self._defects.attempt(self.recording, name)
+            if recording:
+                yield recording
+
     def recording(self, name: str) -> Recording:
-        """Read one recording by its name, such as ``"9979_AV"``."""
+        """Read one recording by its name, such as ``"9979_AV"``.
+
+        Raises
+        ------
+        KeyError
+            Where the corpus has no such recording.
+        DataError
+            Where it is defective, whether the corpus is `strict` or not.
+        """
         if name not in self._patient_of:
             raise KeyError(f"{name} is no recording of {self}")
         return read_recording(self.folder, self._patient_of[name], name)
@@ -139,47 +141,4 @@ class CircorCorpus:
         CorpusReport
             Prints as a table; `problems` is empty for a sound corpus.
         """
-        from hldm.data.circor.check import check
-
-        return check(self)
-
-    def agreed(self, patient: Patient) -> Patient:
-        """The same patient, once its ``.txt`` has been found to agree with its row of the table."""
-        path = self.folder / f"{patient.patient_id}.txt"
-        if patient.patient_id not in self.table.index:
-            raise DataError("a patient of training_data.csv", file=path, field="id", value=patient.patient_id)
-        row = self.table.loc[patient.patient_id]
-        sites = next(name for name in LOCATIONS if name in row)
-        table_says = format_patient(parse_patient(patient.patient_id, row.to_dict(), (), self.root / TABLE))
-        table_says[sites] = "+".join(sorted(row[sites].split("+")))
-        file_says = format_patient(patient) | {sites: "+".join(sorted(patient.locations))}
-        for name in table_says:
-            if name in row.index and file_says[name] != table_says[name]:
-                expected = f"{table_says[name]!r}, as in {TABLE}"
-                raise DataError(expected, file=path, field=name, value=file_says[name])
-        return patient
-
-    def _row_number(self, path: Path) -> int:
-        """Where the patient of a ``.txt`` stands in the table; at the end if it does not."""
-        index = self.table.index
-        return index.get_loc(path.stem) if path.stem in index else len(index)
-
-
-def read_recording(folder: Path, patient: Patient, name: str) -> Recording:
-    """Read header, samples and segmentation of one recording, which must agree with one another."""
-    samples = read_header(folder / f"{name}.hea")
-    path = folder / f"{name}.wav"
-    waveform, rate = read_wav(path, SAMPLING_RATE)
-    if len(waveform) != samples:
-        raise DataError(f"{samples} samples, as in its header", file=path, field="samples", value=len(waveform))
-    location = location_of(name)
-    return Recording(
-        waveform=waveform,
-        sampling_rate=rate,
-        location=location,
-        segments=read_segments(folder / f"{name}.tsv", len(waveform) / rate),
-        record=patient.record.replace(location=location),
-        patient_id=patient.patient_id,
-        name=name,
-        path=path,
-    )
+        return check(self.root)

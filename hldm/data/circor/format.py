@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hldm.data.errors import DataError
 from hldm.data.records import ClinicalRecord, DiastolicMurmur, Location, Segment, State, SystolicMurmur
-from hldm.data.text import read_text
+from hldm.data.text import read_text, whole_number
 
 SAMPLING_RATE = 4000  # Hz
 #: Tables end with their recording; more than this many seconds beyond it contradict the audio.
@@ -93,7 +93,7 @@ def parse_patient(patient_id: str, fields: Mapping[str, str], recordings: Iterab
             sex=known["sex"],
             height_cm=known["height_cm"],
             weight_kg=known["weight_kg"],
-            pregnant=_parse_bool(known["pregnant"]),
+            pregnant=parse_bool(known["pregnant"]),
             murmur=known["murmur"],
             murmur_locations=sites.split("+") if sites else (),
             most_audible_location=known["most_audible_location"],
@@ -105,18 +105,21 @@ def parse_patient(patient_id: str, fields: Mapping[str, str], recordings: Iterab
         field = f"patient {patient_id}: {COLUMNS.get(error.field, error.field)}"
         raise DataError(error.expected, file=file, field=field, value=error.value) from None
     campaign, additional_id = _known(fields.get("Campaign")), _known(fields.get("Additional ID"))
-    return Patient(patient_id, record, tuple(recordings), campaign, additional_id)
+    return Patient(patient_id, record, tuple(recordings), campaign, additional_id and whole_number(additional_id))
 
 
 def _known(text: str | None) -> str | None:
     text = (text or "").strip()
-    return None if text in ("", MISSING) else text
+    return None if text.casefold() in ("", MISSING) else text
 
 
-def _parse_bool(text: str | None) -> bool | None:
-    if text not in (None, "True", "False"):
+def parse_bool(text: str | None) -> bool | None:
+    """``True`` or ``False``, as CirCor or as a spreadsheet writes them (``TRUE``)."""
+    if text is None:
+        return None
+    if text.casefold() not in ("true", "false"):
         raise DataError("True, False or nan", field="pregnant", value=text)
-    return None if text is None else text == "True"
+    return text.casefold() == "true"
 
 
 def format_patient(patient: Patient) -> dict[str, str]:
@@ -179,7 +182,7 @@ def read_header(path: Path) -> int:
     name = path.stem
     try:
         header = wfdb.rdheader(str(path.with_suffix("")))
-    except (ValueError, IndexError, AttributeError, TypeError) as error:
+    except (ValueError, IndexError, AttributeError, TypeError, OSError) as error:
         raise DataError(f"a WFDB header ({error})", file=path) from None
     promised = {
         "record name": (header.record_name, name),
@@ -209,7 +212,8 @@ def read_segments(path: Path, duration: float) -> tuple[Segment, ...]:
     Raises
     ------
     DataError
-        Where the table is missing or empty, a row is no segment, or one ends after `duration` seconds.
+        Where the table is missing or empty, a row is no segment, one begins before its predecessor or ends after
+        `duration` seconds.
     """
     segments = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
@@ -225,6 +229,8 @@ def read_segments(path: Path, duration: float) -> tuple[Segment, ...]:
         if segment.end > duration + TOLERANCE:
             expected = f"times within the recording of {duration:g} s"
             raise DataError(expected, file=path, field=f"line {number}", value=line)
+        if segments and segment.start < segments[-1].start:
+            raise DataError("segments in the order of time", file=path, field=f"line {number}", value=line)
         segments.append(segment)
     if not segments:
         raise DataError("at least one segment", file=path, value="an empty table")
