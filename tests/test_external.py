@@ -189,7 +189,7 @@ def test_what_is_malformed_is_named(corpus, spoil, file, value, request):
     root = request.getfixturevalue(layout)
     spoil(root)
     with pytest.raises(DataError) as caught:
-        list(reader(root))
+        list(reader(root, strict=True))
     assert caught.value.file.name == file
     assert value is ... or caught.value.value == value
 
@@ -199,3 +199,60 @@ def test_a_folder_without_recordings_is_no_corpus(tmp_path):
         len(YaseenCorpus(tmp_path))
     with pytest.raises(DataError):
         YaseenCorpus(tmp_path / "nowhere")
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+def test_bmd_as_published_is_read_and_its_oddities_are_reported(bmd):
+    """One file is called otherwise than its table says, and one patient's files have no row."""
+    lines = (bmd / "train.csv").read_text().splitlines()
+    (bmd / "train.csv").write_text("\n".join(line for line in lines if "patient_022" not in line) + "\n")
+    (bmd / "train/MD_001_sit_Tri.wav").rename(bmd / "train/MD_001_sit_Tri6_06.wav")
+    corpus = BmdHsCorpus(bmd)
+    assert [r.name for r in corpus] == [
+        *(f"MD_001_{site}" for site in SITES if site != "sit_Tri"), *(f"N_089_{site}" for site in SITES),
+    ]  # fmt: skip
+    assert sorted(problem.file.name for problem in corpus.left_out) == sorted(
+        ["MD_001_sit_Tri.wav", "MD_001_sit_Tri6_06.wav", *(f"MD_022_{site}.wav" for site in SITES)]
+    )
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+@pytest.mark.parametrize(
+    ("reference", "kept"),
+    [
+        ("a0001,1\na0002,-1\na0001,1\n", ["a0001", "a0002", "b0001"]),
+        ("a0001,1\na0002,-1\na0001,-1\n", ["a0002", "b0001"]),
+        ("a0001,1,1\na0002,-1\n", ["a0002", "b0001"]),
+        ("a0001\na0002,-1\n", ["a0002", "b0001"]),
+        ("a0001,2\na0002,-1\n", ["a0002", "b0001"]),
+        ("", ["b0001"]),
+    ],
+)
+def test_a_defective_row_costs_its_recording(cinc, reference, kept):
+    (cinc / REFERENCE).write_text(reference)
+    corpus = Cinc2016Corpus(cinc)
+    assert [r.name for r in corpus] == kept
+    assert bool(corpus.left_out) == (len(kept) < 3)
+    assert all(str(cinc / "training-a") in str(problem) for problem in corpus.left_out)
+
+
+def test_capital_endings_and_what_a_mac_left_behind(yaseen):
+    for name in ("__MACOSX/AS_New_3/._New_AS_001.wav", "AS_New_3/._New_AS_001.wav", "AS_New_3/notes.txt"):
+        (yaseen / name).parent.mkdir(parents=True, exist_ok=True)
+        (yaseen / name).write_bytes(b"\x00\x05\x16\x07")
+    (yaseen / "N_New_3/New_N_001.wav").rename(yaseen / "N_New_3/New_N_001.WAV")
+    assert len(list(YaseenCorpus(yaseen, strict=True))) == 5
+
+
+def test_a_table_finds_its_file_with_a_capital_ending(cinc):
+    (cinc / "training-a/a0001.wav").rename(cinc / "training-a/a0001.WAV")
+    assert len(list(Cinc2016Corpus(cinc, strict=True))) == 3
+
+
+@pytest.mark.filterwarnings("ignore:left out")
+def test_a_broken_file_costs_itself(yaseen):
+    path = yaseen / "AS_New_3/New_AS_001.wav"
+    path.write_bytes(path.read_bytes()[:100])
+    corpus = YaseenCorpus(yaseen)
+    assert len(list(corpus)) == 4
+    assert [problem.file for problem in corpus.left_out] == [path]

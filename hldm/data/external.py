@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
-from hldm.data.errors import DataError
+from hldm.data.errors import DataError, Defects
+from hldm.data.folders import beside, files, files_below
 from hldm.data.records import ClinicalRecord, Location, Murmur, Outcome, Recording, Sex
 from hldm.data.text import read_csv
 from hldm.data.wav import read_wav
@@ -44,20 +45,31 @@ class Entry:
 class ExternalCorpus(ABC):
     """Iterable of `Recording`, one file at a time.
 
+    What is not as its publishers promise is left out, with a warning each: a file, a row of a table, a file that no
+    row is about. `left_out` names it.
+
     Parameters
     ----------
     root : path
+    strict : bool
+        Raise the first defect, instead of leaving it out.
 
     Raises
     ------
     DataError
-        Where `root` is no folder; on reading, where a file is not what its publishers promise.
+        Where `root` is no folder or has none of the recordings; where `strict`, for the first defect.
     """
 
-    def __init__(self, root: str | PathLike):
+    def __init__(self, root: str | PathLike, *, strict: bool = False):
         self.root = Path(root).expanduser()
+        self._defects = Defects(strict)
         if not self.root.is_dir():
             raise DataError("a folder", file=self.root)
+
+    @property
+    def left_out(self) -> tuple[DataError, ...]:
+        """What could not be read so far: all of it, after an iteration."""
+        return tuple(self._defects.problems)
 
     @abstractmethod
     def _index(self) -> dict[str, Entry]:
@@ -79,10 +91,15 @@ class ExternalCorpus(ABC):
         return len(self.entries)
 
     def __iter__(self) -> Iterator[Recording]:
-        return map(self.recording, self.entries)
+        return filter(None, (self._defects.attempt(self.recording, name) for name in self.entries))
+
+    def _report_unlisted(self, folder: Path, listed: set[str], table: Path) -> None:
+        for path in files(folder, ".wav"):
+            if path.stem not in listed:
+                self._defects(DataError(f"a recording that {table.name} lists", file=path))
 
     def recording(self, name: str) -> Recording:
-        """Read one recording."""
+        """Read one recording; a `DataError` where it is defective, whether the corpus is strict or not."""
         entry = self.entries[name]
         waveform, rate = read_wav(entry.path, entry.sampling_rate)
         return Recording(
@@ -111,14 +128,24 @@ class Cinc2016Corpus(ExternalCorpus):
     def _index(self) -> dict[str, Entry]:
         entries = {}
         for folder in sorted(self.root.glob("training-*")):
-            path = folder / "REFERENCE.csv"
-            table = read_csv(path, names=["name", "label"])
-            for name, label in zip(table["name"], table["label"], strict=True):
-                if label not in self.outcomes:
-                    raise DataError("1 (abnormal) or -1 (normal)", file=path, field=name, value=label)
-                record = ClinicalRecord(outcome=self.outcomes[label])
-                entries[name] = Entry(_beside(path, folder, name), self.sampling_rate, label, record)
+            entries |= self._defects.attempt(self._folder, folder) or {}
         return entries
+
+    def _folder(self, folder: Path) -> dict[str, Entry]:
+        path = folder / "REFERENCE.csv"
+        table = read_csv(path, names=["name", "label"], key="name", on_defect=self._defects)
+        read = (
+            self._defects.attempt(self._entry, path, *row) for row in zip(table["name"], table["label"], strict=True)
+        )
+        entries = {entry.path.stem: entry for entry in read if entry}
+        self._report_unlisted(folder, set(table["name"]), path)
+        return entries
+
+    def _entry(self, table: Path, name: str, label: str) -> Entry:
+        if label not in self.outcomes:
+            raise DataError("1 (abnormal) or -1 (normal)", file=table, field=name, value=label)
+        record = ClinicalRecord(outcome=self.outcomes[label])
+        return Entry(_beside(table, table.parent, name), self.sampling_rate, label, record)
 
 
 class YaseenCorpus(ExternalCorpus):
@@ -132,18 +159,21 @@ class YaseenCorpus(ExternalCorpus):
     sampling_rate = 8000
 
     def _index(self) -> dict[str, Entry]:
-        entries = {}
-        for path in sorted(self.root.rglob("*.wav")):
-            match = re.fullmatch(r"New_(AS|MR|MS|MVP|N)_\d+", path.stem)
-            if not match:
-                raise DataError("New_CLASS_NUMBER with AS, MR, MS, MVP or N", file=path, field="name", value=path.stem)
-            if path.stem in entries:
-                raise DataError("each recording once", file=path, field="name", value=path.stem)
-            record = _diagnosed([] if match[1] == "N" else [match[1]])
-            if match[1] == "N":
-                record = record.replace(murmur=Murmur.ABSENT)
-            entries[path.stem] = Entry(path, self.sampling_rate, match[1], record)
+        entries: dict[str, Entry] = {}
+        for path in files_below(self.root, ".wav"):
+            entry = self._defects.attempt(self._entry, path)
+            if entry and entries.setdefault(path.stem, entry) is not entry:
+                self._defects(DataError("each recording once", file=path, field="name", value=path.stem))
         return entries
+
+    def _entry(self, path: Path) -> Entry:
+        match = re.fullmatch(r"New_(AS|MR|MS|MVP|N)_\d+", path.stem)
+        if not match:
+            raise DataError("New_CLASS_NUMBER with AS, MR, MS, MVP or N", file=path, field="name", value=path.stem)
+        record = _diagnosed([] if match[1] == "N" else [match[1]])
+        if match[1] == "N":
+            record = record.replace(murmur=Murmur.ABSENT)
+        return Entry(path, self.sampling_rate, match[1], record)
 
 
 class PascalCorpus(ExternalCorpus):
@@ -167,30 +197,34 @@ class PascalCorpus(ExternalCorpus):
     spellings = {"extrahs": "extrahls", "extrasystole": "extrastole"}  # noqa: RUF012
 
     def _index(self) -> dict[str, Entry]:
-        tables = self._tables()
-        entries = {}
-        for path in sorted(self.root.rglob("*.wav")):
-            name = path.relative_to(self.root).with_suffix("").as_posix()
-            match = self.pattern.search(name.replace("Training B Normal", "Btraining_normal"))
-            if not match:
-                expected = "set_a/LABEL__..., set_b/LABEL__..., Atraining_LABEL/... or Btraining_LABEL/..."
-                raise DataError(expected, file=path, field="path", value=name)
-            part, label = match[1].upper(), match[2].lstrip("AB")
-            label = self.spellings.get(label, label)
-            if (said := tables.get(_pascal_key(name), label)) != label:
-                raise DataError(f"{said!r}, as in its table", file=path, field="label", value=label)
-            subject = re.search(r"(?:^|[_/])(\d{3})_\d+_[A-Z]", name) if part == "B" else None
-            entries[name] = Entry(
-                path, self.sampling_rates[part], label,
-                ClinicalRecord(murmur=self.murmurs.get(label)), f"B{subject[1]}" if subject else "",
-            )  # fmt: skip
-        return entries
+        labels = self._labels()
+        read = {
+            path.relative_to(self.root).with_suffix("").as_posix(): self._defects.attempt(self._entry, path, labels)
+            for path in files_below(self.root, ".wav")
+        }
+        return {name: entry for name, entry in read.items() if entry}
 
-    def _tables(self) -> dict[str, str]:
+    def _entry(self, path: Path, labels: Mapping[str, str]) -> Entry:
+        name = path.relative_to(self.root).with_suffix("").as_posix()
+        match = self.pattern.search(name.replace("Training B Normal", "Btraining_normal"))
+        if not match:
+            expected = "set_a/LABEL__..., set_b/LABEL__..., Atraining_LABEL/... or Btraining_LABEL/..."
+            raise DataError(expected, file=path, field="path", value=name)
+        part, label = match[1].upper(), match[2].lstrip("AB")
+        label = self.spellings.get(label, label)
+        if (said := labels.get(_pascal_key(name), label)) != label:
+            raise DataError(f"{said!r}, as in its table", file=path, field="label", value=label)
+        subject = re.search(r"(?:^|[_/])(\d{3})_\d+_[A-Z]", name) if part == "B" else None
+        return Entry(
+            path, self.sampling_rates[part], label,
+            ClinicalRecord(murmur=self.murmurs.get(label)), f"B{subject[1]}" if subject else "",
+        )  # fmt: skip
+
+    def _labels(self) -> dict[str, str]:
         """Labels by the tables that come with the repacked set; rows without one are left out."""
         labels = {}
         for path in sorted(self.root.glob("set_[ab].csv")):
-            table = read_csv(path, columns=["fname", "label"])
+            table = read_csv(path, columns=["fname", "label"], key="fname", on_defect=self._defects)
             labels |= {_pascal_key(n): label for n, label in zip(table["fname"], table["label"], strict=True) if label}
         return labels
 
@@ -208,29 +242,31 @@ class BmdHsCorpus(ExternalCorpus):
     sampling_rate = 4000
     sites = {"Mit": Location.MV, "Tri": Location.TV, "Pul": Location.PV, "Aor": Location.AV}  # noqa: RUF012
     diseases = ("AS", "AR", "MR", "MS")
+    recordings = [f"recording_{number}" for number in range(1, 9)]  # noqa: RUF012
     sexes = {"M": Sex.MALE, "F": Sex.FEMALE}  # noqa: RUF012
 
     def _index(self) -> dict[str, Entry]:
         path = self.root / "train.csv"
-        recordings = [f"recording_{number}" for number in range(1, 9)]
-        table = read_csv(path, columns=["patient_id", *self.diseases, "N", *recordings])
+        columns = ["patient_id", *self.diseases, "N", *self.recordings]
+        table = read_csv(path, columns, key="patient_id", on_defect=self._defects)
         sexes = self._sexes()
         entries = {}
-        for _, row in table.iterrows():
-            patient_id = row["patient_id"]
-            label, record = self._diagnosis(row, path)
-            record = record.replace(sex=sexes.get(patient_id))
-            for name in row[recordings]:
-                site = name.rpartition("_")[2]
-                if site not in self.sites:
-                    raise DataError(
-                        "a name that ends in _Mit, _Tri, _Pul or _Aor", file=path, field=patient_id, value=name
-                    )
-                entries[name] = Entry(
-                    _beside(path, self.root / "train", name), self.sampling_rate, label,
-                    record.replace(location=self.sites[site]), patient_id,
-                )  # fmt: skip
+        for row in table.to_dict("records"):
+            label, record = self._defects.attempt(self._diagnosis, row, path) or (None, None)
+            for name in (row[column] for column in self.recordings if record):
+                entry = self._defects.attempt(self._entry, path, name, row["patient_id"])
+                if entry:
+                    record = record.replace(sex=sexes.get(row["patient_id"]), location=entry.record.location)
+                    entries[name] = replace(entry, label=label, record=record)
+        self._report_unlisted(self.root / "train", set(table[self.recordings].to_numpy().ravel()), path)
         return entries
+
+    def _entry(self, table: Path, name: str, patient_id: str) -> Entry:
+        site = name.rpartition("_")[2]
+        if site not in self.sites:
+            raise DataError("a name that ends in _Mit, _Tri, _Pul or _Aor", file=table, field=patient_id, value=name)
+        path = _beside(table, self.root / "train", name)
+        return Entry(path, self.sampling_rate, "", ClinicalRecord(location=self.sites[site]), patient_id)
 
     def _diagnosis(self, row: Mapping[str, str], path: Path) -> tuple[str, ClinicalRecord]:
         flags = {name: row[name] for name in (*self.diseases, "N")}
@@ -246,10 +282,12 @@ class BmdHsCorpus(ExternalCorpus):
         path = self.root / "additional_metadata.csv"
         if not path.is_file():
             return {}
-        table = read_csv(path, columns=["patient_id", "Gender"])
-        if len(odd := table[~table["Gender"].isin(list(self.sexes))]):
-            raise DataError("M or F", file=path, field=odd["patient_id"].iloc[0], value=odd["Gender"].iloc[0])
-        return dict(zip(table["patient_id"], table["Gender"].map(self.sexes), strict=True))
+        table = read_csv(path, columns=["patient_id", "Gender"], key="patient_id", on_defect=self._defects)
+        said = dict(zip(table["patient_id"], table["Gender"], strict=True))
+        for patient_id, gender in said.items():
+            if gender not in self.sexes:
+                self._defects(DataError("M or F", file=path, field=patient_id, value=gender))
+        return {patient_id: self.sexes[gender] for patient_id, gender in said.items() if gender in self.sexes}
 
 
 def _diagnosed(diseases: list[str]) -> ClinicalRecord:
@@ -264,7 +302,7 @@ def _beside(table: Path, folder: Path, name: str) -> Path:
     """The WAV file that a table names, which must lie in `folder`."""
     if Path(name).name != name:
         raise DataError(f"the name of a file in {folder.name}", file=table, field="name", value=name)
-    return folder / f"{name}.wav"
+    return beside(folder / f"{name}.wav")
 
 
 def _pascal_key(name: str) -> str:
