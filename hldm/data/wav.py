@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import io
 import struct
 from pathlib import Path
 
 import numpy as np
 
 from hldm.data.errors import DataError
+from hldm.paths import replacing
 
 FULL_SCALE = 32768  # 16-bit integers per unit of waveform
 
@@ -67,7 +68,7 @@ def read_wav(path: Path, sampling_rate: int | None = None) -> tuple[np.ndarray, 
 
 
 def write_wav(path: Path, waveform: np.ndarray, sampling_rate: int, comment: str | None = None) -> None:
-    """Write a mono 16-bit WAV file, aside and then renamed: it is there whole or not at all.
+    """Write a mono 16-bit WAV file: it is there whole or not at all.
 
     Parameters
     ----------
@@ -83,6 +84,8 @@ def write_wav(path: Path, waveform: np.ndarray, sampling_rate: int, comment: str
     ------
     DataError
         Where the waveform is not one-dimensional, not finite, or leaves full scale.
+    OSError
+        As of `hldm.paths.replacing`.
     """
     import soundfile
 
@@ -93,12 +96,10 @@ def write_wav(path: Path, waveform: np.ndarray, sampling_rate: int, comment: str
     if not peak <= 1:  # also catches NaN
         raise DataError("finite samples from -1 to 1", file=path, field="waveform", value=float(peak))
     samples = np.clip(np.round(waveform * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with soundfile.SoundFile(partial, "w", sampling_rate, channels=1, subtype="PCM_16", format="WAV") as file:
-            file.write(samples)
-            if comment:
-                file.comment = comment
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    made = io.BytesIO()  # libsndfile says nothing of a last chunk that a full disk cut off
+    with soundfile.SoundFile(made, "w", sampling_rate, channels=1, subtype="PCM_16", format="WAV") as file:
+        file.write(samples)
+        if comment:
+            file.comment = comment
+    with replacing(path) as partial:
+        partial.write_bytes(made.getvalue())
