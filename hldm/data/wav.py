@@ -108,6 +108,8 @@ def write_wav(path: Path, waveform: np.ndarray, sampling_rate: int, comment: str
     ------
     DataError
         Where the waveform is not one-dimensional, not finite, or leaves full scale.
+    OSError
+        As of `hldm.paths.replacing`.
     """
     import soundfile
 
@@ -118,10 +120,10 @@ def write_wav(path: Path, waveform: np.ndarray, sampling_rate: int, comment: str
     if not peak <= 1:  # also catches NaN
         raise DataError("finite samples from -1 to 1", file=path, field="waveform", value=float(peak))
     samples = np.clip(np.round(waveform * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-    buffer = io.BytesIO()
-    with soundfile.SoundFile(buffer, "w", sampling_rate, channels=1, subtype="PCM_16", format="WAV") as file:
+    made = io.BytesIO()  # libsndfile says nothing of a last chunk that a full disk cut off
+    with soundfile.SoundFile(made, "w", sampling_rate, channels=1, subtype="PCM_16", format="WAV") as file:
         file.write(samples)
         if comment:
             file.comment = comment
-    with replacing(path) as partial:  # libsndfile is silent where a disk is full
-        partial.write_bytes(buffer.getbuffer())
+    with replacing(path) as partial:
+        partial.write_bytes(made.getvalue())

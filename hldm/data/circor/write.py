@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -23,6 +21,7 @@ from hldm.data.circor.format import (
 from hldm.data.errors import DataError
 from hldm.data.records import Recording, Segment, State
 from hldm.data.wav import write_wav
+from hldm.paths import replacing
 
 
 def write_corpus(
@@ -58,25 +57,26 @@ def write_corpus(
     ------
     FileExistsError
         Where `root` is there and not empty.
+    OSError
+        As of `hldm.paths.replacing`.
     DataError
         Where a recording is not its patient's, has another rate, or leaves full scale.
     """
     root = Path(root).expanduser()
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f"{root} exists and is not empty")
+    check_unused(root)
     root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        (partial / "training_data").mkdir()
+    with replacing(root, wait=False) as partial:
+        check_unused(root)  # another process may just have finished
+        (partial / "training_data").mkdir(parents=True)
         rows = [_write_patient(partial / "training_data", *each, comment) for each in patients]
         _write_tables(partial, rows, texts or {})
-        partial.chmod(0o755)  # mkdtemp gives it to its owner alone
-        if root.exists():
-            root.rmdir()
-        partial.replace(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return root
+
+
+def check_unused(folder: Path) -> None:
+    """Raise `FileExistsError` where a new corpus would hide or mingle with what is there."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} exists and is not empty")
 
 
 def _write_patient(folder: Path, patient: Patient, recordings: Sequence[Recording], comment: str | None) -> Patient:
