@@ -4,6 +4,7 @@ import json
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import torch
@@ -15,9 +16,9 @@ from hldm import cli
 from hldm.conditioning import ConditionEncoder
 from hldm.config import ConditionConfig, DiffusionConfig, UNetConfig, VAEConfig
 from hldm.data import CircorCorpus, ClinicalRecord, DataError, simulate_corpus
+from hldm.data.rows import SPELLINGS, from_row, to_row
 from hldm.generation import Request, Settings, Studio, generate, generate_corpus, read_prompts, read_records
 from hldm.generation.corpus import draw_visits
-from hldm.generation.fields import SPELLINGS, from_row, to_row
 from hldm.knowledge import random_record
 from hldm.models import MultiScaleVAE, StructuredUNet
 from hldm.pretrained import save_weights, sha256
@@ -107,6 +108,29 @@ def test_a_table_of_records_in_either_spelling(tmp_path):
     assert [request.record for request in again] == [loud.record, silent.record]
 
 
+def test_circors_own_table_is_a_table_of_records(simulated, tmp_path):
+    requests = read_records(simulated.root / "training_data.csv")
+    assert [(request.name, request.record) for request in requests] == [
+        (patient.patient_id, patient.record) for patient in simulated.patients
+    ]
+    table = pd.read_csv(simulated.root / "training_data.csv")  # ids become decimals, truths are spelled anew
+    table["Additional ID"] = 1.5
+    table.replace({True: "TRUE", False: "FALSE"}).to_csv(tmp_path / "respelled.csv")
+    again = read_records(tmp_path / "respelled.csv")
+    assert [(request.name, request.record) for request in again] == [(r.name, r.record) for r in requests]
+
+
+def test_the_whole_published_table_can_be_asked_for(circor):
+    requests = read_records(circor.root / "training_data.csv")
+    assert [request.name for request in requests] == list(circor.table.index)
+
+
+def test_ids_and_seeds_that_a_spreadsheet_took_for_decimals(tmp_path):
+    path = write(tmp_path / "a.csv", "Patient ID,Additional ID,Pregnancy status,seed", "50001.0,50002.0,FALSE,7.0")
+    (request,) = read_records(path)
+    assert (request.name, request.seed, request.record) == ("50001", 7, ClinicalRecord(pregnant=False))
+
+
 def test_a_prompt_adds_to_its_row(tmp_path):
     path = write(tmp_path / "a.csv", "heart_rate,Sex,prompt", '120,,"8-year-old girl, harsh systolic murmur"')
     (request,) = read_records(path)
@@ -133,6 +157,9 @@ def test_a_prompt_adds_to_its_row(tmp_path):
         (["Sex,prompt", "Male,a girl"], r"row 1: prompt: Sex: found 'Female', expected 'Male'"),
         (["Sex,prompt", "Male,grade IX/VI murmur"], r"row 1: found 'grade IX/VI murmur', expected .*IX/VI"),
         (["Sex"], r"a\.csv: found 'none', expected at least one"),
+        (["name,height_cm,weight_kg", "p1,110,20,"], r"a\.csv: row 1: found \['p1', .*expected 3 cells"),
+        (["name,height_cm,weight_kg,heart_rate", "p1,110"], r"a\.csv: row 1: found \['p1', '110'\], expected 4 cells"),
+        (["Sex,Sex", "Male,Female"], r"a\.csv: columns: found 'Sex', expected each column once"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_named(tmp_path, lines, message):

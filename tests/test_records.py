@@ -139,3 +139,17 @@ def test_an_error_comes_whole_out_of_another_process():
     assert (str(again), again.__dict__) == (str(error), error.__dict__)
     with multiprocessing.get_context("spawn").Pool(1) as pool, pytest.raises(DataError, match="sex: found 'X'"):
         pool.apply(ClinicalRecord, kwds={"sex": "X"})
+
+
+def test_a_patient_without_their_murmur():
+    murmur = SystolicMurmur("Holosystolic", grade="III/VI")
+    patient = ClinicalRecord(sex="Male", heart_rate=90, location="MV")
+    loud = patient.replace(murmur="Present", murmur_locations=("MV",), most_audible_location="MV", systolic=murmur)
+    assert loud.without_murmur() == patient.replace(murmur="Absent")
+
+
+def test_a_field_by_its_flat_name():
+    record = ClinicalRecord(sex="Male", systolic=SystolicMurmur(grade="III/VI"))
+    assert (record.value_of("sex"), record.value_of("systolic grade")) == ("Male", "III/VI")
+    assert record.value_of("systolic.grade") is record.systolic.grade
+    assert record.value_of("diastolic grade") is None

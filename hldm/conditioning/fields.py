@@ -87,11 +87,8 @@ CATEGORIES = _categories()
 def _category(record: ClinicalRecord, name: str):
     if name.startswith("murmur_at_"):
         return Location(name.removeprefix("murmur_at_")) in record.murmur_locations or None
-    phase, _, attribute = name.partition(".")
-    value = getattr(record, phase)
-    if phase not in ("systolic", "diastolic"):
-        return value
-    return getattr(value, attribute, None) if attribute else (value is not None or None)
+    value = record.value_of(name)
+    return (value is not None or None) if name in (SystolicMurmur.phase, DiastolicMurmur.phase) else value
 
 
 def targets(records: Sequence[ClinicalRecord]) -> dict[str, Tensor]:

@@ -218,6 +218,18 @@ class ClinicalRecord:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
+    def without_murmur(self) -> ClinicalRecord:
+        """The same patient, in whom no murmur is heard anywhere."""
+        return self.replace(
+            murmur=Murmur.ABSENT, murmur_locations=(), most_audible_location=None, systolic=None, diastolic=None
+        )
+
+    def value_of(self, field: str) -> object:
+        """A field by its flat name, such as ``"sex"``, ``"systolic grade"`` or ``"systolic.grade"``."""
+        phase, _, attribute = field.replace(".", " ").partition(" ")
+        value = getattr(self, phase)
+        return getattr(value, attribute, None) if attribute else value
+
     @property
     def murmur_here(self) -> bool | None:
         """Whether a murmur is heard at `location`; None where that is unknown.

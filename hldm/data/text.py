@@ -63,7 +63,7 @@ def read_csv(
     DataError
         Where the file is missing, no table, or short of a column.
     """
-    rows = _rows(path)
+    rows = _without_index(_rows(path))
     header = list(names) if names else next(rows, [])
     if not header:
         raise DataError("a table with a header", file=path, value="an empty file")
@@ -90,6 +90,15 @@ def _rows(path: Path) -> Iterator[list[str]]:
                 yield cells
     except csv.Error as error:
         raise DataError(f"a table ({error})", file=path) from None
+
+
+def _without_index(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Less the first column where it is unnamed and counts the rows, as pandas writes it unless told otherwise."""
+    rows = list(rows)
+    first = [row[0] for row in rows]
+    if first[:1] in ([""], ["Unnamed: 0"]) and first[1:] == [str(k) for k in range(len(rows) - 1)]:
+        rows = [row[1:] for row in rows]
+    return iter(rows)
 
 
 def _once(table: pd.DataFrame, key: str, path: Path, on_defect: Callable[[DataError], None]) -> pd.DataFrame:

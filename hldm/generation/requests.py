@@ -10,11 +10,14 @@ from pathlib import Path
 from hldm.data.errors import DataError
 from hldm.data.priors.population import complete_record
 from hldm.data.records import ClinicalRecord
-from hldm.data.text import read_csv, read_text
-from hldm.generation.fields import NAMES, SPELLINGS, from_row, to_row
+from hldm.data.rows import NAMES, SPELLINGS, from_row, to_row
+from hldm.data.text import read_csv, read_text, whole_number
 from hldm.knowledge import Reading, read_prompt
 
 SEEDS = 2**63  # of torch's generators
+#: Columns that hold no field of a record: their spellings, and those of CirCor's table that are passed over.
+FURTHER = {"name": "name", "seed": "seed", "prompt": "prompt", "patient id": "name"}
+NOT_OF_THE_RECORD = ("Recording locations:", "Locations", "Campaign", "Additional ID")
 
 
 @dataclass(frozen=True)
@@ -77,17 +80,20 @@ def read_prompts(path: Path, seed: int = 0) -> list[Request]:
 def read_records(path: Path, seed: int = 0) -> list[Request]:
     """A table of records, one a row.
 
-    Columns are named as the fields of `ClinicalRecord` or as in CirCor (`hldm.generation.fields.SPELLINGS`); ``nan``
+    Columns are named as the fields of `ClinicalRecord` or as in CirCor (`hldm.data.rows.SPELLINGS`); ``nan``
     and empty cells are unknown. Three more are optional: ``name`` of the files, ``seed``, and ``prompt``, which adds
     to the row's fields and may not contradict them. The k-th row is otherwise called after the table and k, and has
-    the seed ``seed + k - 1``.
+    the seed ``seed + k - 1``. Of CirCor's own table, the patient's id is the name; what tells nothing of the patient
+    (`NOT_OF_THE_RECORD`) is passed over.
 
     Raises
     ------
     DataError
-        For an unknown or repeated column, the first row with an impossible value, and a name that stands twice.
+        For an unknown or repeated column, the first row with an impossible value or with a cell too many or too few,
+        and a name that stands twice.
     """
     table = read_csv(path)
+    table = table.drop(columns=[column for column in table if column in NOT_OF_THE_RECORD])
     columns = {column: _field(path, column) for column in table}
     if repeated := [c for c, field in columns.items() if list(columns.values()).count(field) > 1]:
         raise DataError("each field in one column", file=path, field="columns", value=repeated)
@@ -102,7 +108,7 @@ def read_records(path: Path, seed: int = 0) -> list[Request]:
 
 def _field(path: Path, column: str) -> str:
     """The field that a column holds."""
-    field = SPELLINGS.get(column.strip().casefold(), column.strip().casefold())
+    field = FURTHER.get(column.casefold(), SPELLINGS.get(column.casefold(), column.casefold()))
     if field not in (*NAMES, "name", "seed", "prompt"):
         known = ", ".join(dict.fromkeys((*NAMES.values(), "name", "seed", "prompt")))
         raise DataError(f"columns among {known}", file=path, field="columns", value=column)
@@ -112,7 +118,8 @@ def _field(path: Path, column: str) -> str:
 def _of_row(row: dict[str, str], path: Path, k: int, seed: int) -> Request:
     where = f"row {k + 1}"
     prompt = row.pop("prompt", "") or None
-    name, seed = row.pop("name", "") or _default_name(path, k), _seed(row.pop("seed", ""), seed + k, path, where)
+    name = whole_number(row.pop("name", "")) or _default_name(path, k)
+    seed = _seed(row.pop("seed", ""), seed + k, path, where)
     if not re.fullmatch(r"[\w-][\w.-]*", name):
         raise DataError("letters, digits, _, - and .", file=path, field=f"{where}: name", value=name)
     try:
@@ -133,9 +140,9 @@ def _of_row(row: dict[str, str], path: Path, k: int, seed: int) -> Request:
 def _seed(text: str, otherwise: int, path: Path, where: str) -> int:
     if not text:
         return otherwise
-    if not re.fullmatch(r"\d+", text) or int(text) >= SEEDS:
+    if not re.fullmatch(r"\d+", whole_number(text)) or int(whole_number(text)) >= SEEDS:
         raise DataError("a whole number from 0 to 2**63 - 1", file=path, field=f"{where}: seed", value=text)
-    return int(text)
+    return int(whole_number(text))
 
 
 def _read(prompt: str, base: ClinicalRecord, path: Path, where: str) -> Reading:

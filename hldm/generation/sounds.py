@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from hldm import __version__
 from hldm.data.errors import DataError
-from hldm.generation.fields import to_row
+from hldm.data.rows import to_row
 from hldm.generation.requests import Request
 from hldm.paths import shared_weights, weights_folder
 from hldm.pretrained import sha256

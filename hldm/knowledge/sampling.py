@@ -151,8 +151,7 @@ def _edits(record: ClinicalRecord) -> dict[str, Callable[[np.random.Generator], 
     if record.heart_rate is not None:
         found["heart_rate"] = other_rate
     if record.murmur == Murmur.PRESENT:
-        silence = {"murmur": Murmur.ABSENT, "systolic": None, "diastolic": None, "murmur_locations": ()}
-        found["murmur"] = lambda g: silence | {"most_audible_location": None}
+        found["murmur"] = lambda g: vars(record.without_murmur())
     if len(set(record.murmur_locations) - {record.most_audible_location}) > 1:
         found["murmur_at"] = other_sites
     if record.most_audible_location in record.murmur_locations and len(record.murmur_locations) > 1:

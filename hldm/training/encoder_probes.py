@@ -165,8 +165,7 @@ def measure_negation(
 def _negations(record: ClinicalRecord) -> dict[str, tuple[ClinicalRecord, ClinicalRecord]]:
     found = {}
     if record.murmur == Murmur.PRESENT:
-        silent = {"murmur": Murmur.ABSENT, "systolic": None, "diastolic": None, "murmur_locations": ()}
-        found["murmur"] = record, record.replace(**silent, most_audible_location=None)
+        found["murmur"] = record, record.without_murmur()
         quiet = [site for site in Location if site not in record.murmur_locations]
         if quiet and record.murmur_locations:
             here, there = record.murmur_locations[0], quiet[0]

@@ -9,26 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hldm.data.errors import DataError
-from hldm.data.records import ClinicalRecord, DiastolicMurmur, Location, Segment, State, SystolicMurmur
+from hldm.data.records import ClinicalRecord, Location, Segment, State
+from hldm.data.rows import COLUMNS, MISSING, from_row, known, to_row
 from hldm.data.text import read_text, whole_number
 
 SAMPLING_RATE = 4000  # Hz
 #: Tables end with their recording; more than this many seconds beyond it contradict the audio.
 TOLERANCE = 0.001
-MISSING = "nan"
 #: A recording's name: patient, site, and a number where the site was recorded more than once.
 NAME = rf"(?P<patient>[A-Za-z0-9-]+)_(?P<site>{'|'.join(Location)})(_\d+)?"
 
-#: Field of a `ClinicalRecord` -> its name in the corpus, in the published order.
-COLUMNS = {
-    "age_group": "Age", "sex": "Sex", "height_cm": "Height", "weight_kg": "Weight", "pregnant": "Pregnancy status",
-    "murmur": "Murmur", "murmur_locations": "Murmur locations", "most_audible_location": "Most audible location",
-    **{f"{phase} {name}": f"{phase.capitalize()} murmur {word}"
-       for phase in ("systolic", "diastolic")
-       for name, word in {"timing": "timing", "shape": "shape", "grade": "grading",
-                          "pitch": "pitch", "quality": "quality"}.items()},
-    "outcome": "Outcome",
-}  # fmt: skip
 #: Columns that only the newer release has.
 OPTIONAL = {"Outcome"}
 
@@ -80,46 +70,13 @@ def parse_patient(patient_id: str, fields: Mapping[str, str], recordings: Iterab
     """
     if absent := [name for name in COLUMNS.values() if name not in fields and name not in OPTIONAL]:
         raise DataError(f"the field {absent[0]!r}", file=file, field=f"patient {patient_id}", value=list(fields))
-    known = {name: _known(fields.get(column)) for name, column in COLUMNS.items()}
-    sites = known["murmur_locations"]
-
-    def murmur(kind: type[SystolicMurmur]) -> SystolicMurmur | None:
-        values = {name: known[f"{kind.phase} {name}"] for name in kind.kinds}
-        return kind(**values) if any(values.values()) else None
-
     try:
-        record = ClinicalRecord(
-            age_group=known["age_group"],
-            sex=known["sex"],
-            height_cm=known["height_cm"],
-            weight_kg=known["weight_kg"],
-            pregnant=parse_bool(known["pregnant"]),
-            murmur=known["murmur"],
-            murmur_locations=sites.split("+") if sites else (),
-            most_audible_location=known["most_audible_location"],
-            systolic=murmur(SystolicMurmur),
-            diastolic=murmur(DiastolicMurmur),
-            outcome=known["outcome"],
-        )
+        record = from_row({name: fields.get(column, "") for name, column in COLUMNS.items()})
     except DataError as error:
-        field = f"patient {patient_id}: {COLUMNS.get(error.field, error.field)}"
+        field = f"patient {patient_id}: {error.field}"
         raise DataError(error.expected, file=file, field=field, value=error.value) from None
-    campaign, additional_id = _known(fields.get("Campaign")), _known(fields.get("Additional ID"))
+    campaign, additional_id = (known(fields.get(name, "")) for name in ("Campaign", "Additional ID"))
     return Patient(patient_id, record, tuple(recordings), campaign, additional_id and whole_number(additional_id))
-
-
-def _known(text: str | None) -> str | None:
-    text = (text or "").strip()
-    return None if text.casefold() in ("", MISSING) else text
-
-
-def parse_bool(text: str | None) -> bool | None:
-    """``True`` or ``False``, as CirCor or as a spreadsheet writes them (``TRUE``)."""
-    if text is None:
-        return None
-    if text.casefold() not in ("true", "false"):
-        raise DataError("True, False or nan", field="pregnant", value=text)
-    return text.casefold() == "true"
 
 
 def format_patient(patient: Patient) -> dict[str, str]:
@@ -127,19 +84,9 @@ def format_patient(patient: Patient) -> dict[str, str]:
 
     CirCor has no place for `age_years`, `heart_rate` and `conditions`; those are not written.
     """
-
-    def text(value: object) -> str:
-        if isinstance(value, tuple):
-            return "+".join(value) or MISSING
-        return MISSING if value is None else str(value)
-
-    def value_of(name: str) -> object:
-        phase, _, attribute = name.partition(" ")
-        value = getattr(patient.record, phase)
-        return getattr(value, attribute, None) if attribute else value
-
-    fields = {column: text(value_of(name)) for name, column in COLUMNS.items()}
-    return fields | {"Campaign": text(patient.campaign), "Additional ID": text(patient.additional_id)}
+    row = to_row(patient.record)
+    fields = {column: str(row.get(column, MISSING)) for column in COLUMNS.values()}
+    return fields | {"Campaign": patient.campaign or MISSING, "Additional ID": patient.additional_id or MISSING}
 
 
 def read_patient(path: Path) -> Patient:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from hldm.data.circor.format import (
-    COLUMNS,
     OPTIONAL,
     SAMPLING_RATE,
     Patient,
@@ -22,6 +21,7 @@ from hldm.data.circor.format import (
 from hldm.data.errors import DataError, refuse
 from hldm.data.folders import beside, files
 from hldm.data.records import Recording
+from hldm.data.rows import COLUMNS
 from hldm.data.text import read_csv
 from hldm.data.wav import read_wav
 

@@ -10,7 +10,6 @@ from os import PathLike
 from pathlib import Path
 
 from hldm.data.circor.format import (
-    COLUMNS,
     SAMPLING_RATE,
     Patient,
     format_header,
@@ -20,6 +19,7 @@ from hldm.data.circor.format import (
 )
 from hldm.data.errors import DataError
 from hldm.data.records import Recording, Segment, State
+from hldm.data.rows import COLUMNS
 from hldm.data.wav import write_wav
 from hldm.paths import replacing
 

@@ -1,14 +1,24 @@
-"""A `ClinicalRecord` as a flat row: the names of its columns, and the way there and back."""
+"""A `ClinicalRecord` as a flat row of cells: the names of its columns, and the way there and back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hldm.data.circor.format import COLUMNS, MISSING
 from hldm.data.errors import DataError
 from hldm.data.records import ClinicalRecord, DiastolicMurmur, SystolicMurmur
 from hldm.data.tables import read_table
 
+MISSING = "nan"
+#: Field of a `ClinicalRecord` -> its name in the corpus, in the published order.
+COLUMNS = {
+    "age_group": "Age", "sex": "Sex", "height_cm": "Height", "weight_kg": "Weight", "pregnant": "Pregnancy status",
+    "murmur": "Murmur", "murmur_locations": "Murmur locations", "most_audible_location": "Most audible location",
+    **{f"{phase} {name}": f"{phase.capitalize()} murmur {word}"
+       for phase in ("systolic", "diastolic")
+       for name, word in {"timing": "timing", "shape": "shape", "grade": "grading",
+                          "pitch": "pitch", "quality": "quality"}.items()},
+    "outcome": "Outcome",
+}  # fmt: skip
 #: Field of a record -> its column: CirCor's name where CirCor has the field.
 NAMES = {**COLUMNS, **{name: name for name in ("age_years", "heart_rate", "conditions", "location")}}
 #: Other spellings of a column: the field's own name, "systolic murmur grade" as "systolic_grade" or "systolic.grade".
@@ -30,9 +40,7 @@ def to_row(record: ClinicalRecord) -> dict[str, str | float | bool]:
     """
     row: dict[str, str | float | bool] = {}
     for field, column in NAMES.items():
-        phase, _, attribute = field.partition(" ")
-        value = getattr(record, phase)
-        value = getattr(value, attribute, None) if attribute else value
+        value = record.value_of(field)
         if value not in (None, ()):
             row[column] = "+".join(value) if isinstance(value, tuple) else value if field in NUMBERS else _plain(value)
     for phase, kind in KINDS.items():
@@ -48,35 +56,40 @@ def _plain(value: object) -> str | bool:
 def from_row(row: Mapping[str, str]) -> ClinicalRecord:
     """The record of a table's row, whose keys are fields of `NAMES` and whose cells are text.
 
+    Cells are spelled as CirCor spells them; pandas and spreadsheets may have touched them (``TRUE``, an empty cell).
+
     Raises
     ------
     DataError
         For a value outside its vocabulary or range; `field` is the column as CirCor spells it.
     """
-    known: dict = {field: _value(field, text) for field, text in row.items() if text not in ("", MISSING)}
-    for phase, kind in KINDS.items():
-        attributes = {name: known.pop(f"{phase} {name}") for name in kind.kinds if f"{phase} {name}" in known}
-        try:
-            known |= {phase: kind(**attributes)} if attributes else {}
-        except DataError as error:
-            raise DataError(error.expected, field=NAMES[error.field], value=error.value) from None
+    values: dict = {field: _value(field, text) for field, cell in row.items() if (text := known(cell))}
     try:
-        return ClinicalRecord(**known)
+        for phase, kind in KINDS.items():
+            attributes = {name: values.pop(f"{phase} {name}") for name in kind.kinds if f"{phase} {name}" in values}
+            values |= {phase: kind(**attributes)} if attributes else {}
+        return ClinicalRecord(**values)
     except DataError as error:
         raise DataError(error.expected, field=NAMES.get(error.field, error.field), value=error.value) from None
 
 
+def known(cell: str) -> str | None:
+    """What a cell says; None where it is empty or ``nan``."""
+    cell = cell.strip()
+    return None if cell.casefold() in ("", MISSING) else cell
+
+
 def _value(field: str, text: str) -> object:
     if field == "pregnant":
-        if text not in ("True", "False"):
+        if text.casefold() not in ("true", "false"):
             raise DataError("True, False or nan", field=NAMES[field], value=text)
-        return text == "True"
+        return text.casefold() == "true"
     if field not in SEQUENCES:
         return text
     values = tuple(text.split("+"))
     if field == "conditions":
-        known = set(read_table("conditions")["id"])
-        if strange := [value for value in values if value not in known]:
-            expected = "diagnoses of the knowledge graph, joined by +: " + ", ".join(sorted(known))
+        diagnoses = set(read_table("conditions")["id"])
+        if strange := [value for value in values if value not in diagnoses]:
+            expected = "diagnoses of the knowledge graph, joined by +: " + ", ".join(sorted(diagnoses))
             raise DataError(expected, field=NAMES[field], value=strange[0])
     return values
