@@ -2,6 +2,7 @@
 
 import dataclasses
 import multiprocessing
+import os
 from itertools import pairwise
 
 import numpy as np
@@ -99,6 +100,42 @@ def test_the_cache_is_used_and_never_stale(tmp_path, clips):
     ClipDataset([recording()], dataclasses.replace(AudioConfig(), fmax=700.0), cache=tmp_path)
     ClipDataset([recording(seed=1)], cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_damaged_cache_file_is_made_anew_and_leftovers_of_a_kill_are_removed(tmp_path, clips):
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:200])
+    (tmp_path / ".1.npy.partial").mkdir()
+    for name in (".hldm", "1.npy"):
+        (tmp_path / ".1.npy.partial" / name).touch()
+    again = ClipDataset([recording()], cache=tmp_path)
+    assert torch.equal(again[0].log_mel, clips[0].log_mel)
+    assert list(tmp_path.iterdir()) == [path]
+    assert np.load(path).shape[0] == 64
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path, clips, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.warns(UserWarning, match="not kept in .*No space left") as said:
+        again = ClipDataset([recording(), recording(1)], cache=tmp_path / "full")
+    assert len(said) == 1
+    assert torch.equal(again[0].log_mel, clips[0].log_mel)
+    assert list((tmp_path / "full").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.warns(UserWarning, match="not kept"):
+        ClipDataset([recording()], cache=tmp_path / "file" / "features")
+
+
+def test_cache_files_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        ClipDataset([recording()], cache=tmp_path / "cache")
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "cache").iterdir()] == [0o640]
 
 
 def _build(cache):

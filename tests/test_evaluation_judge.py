@@ -11,10 +11,11 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from hldm.config import AudioConfig
 from hldm.data import ClinicalRecord, Recording, Segment, State, circor_split
+from hldm.data.clips import windows
 from hldm.evaluation import Judge, clips_of, consistency, evaluate
 from hldm.models.judge import ATTRIBUTES, JudgeConfig, JudgeNet, level
 from hldm.paths import weights_folder
-from hldm.training.judge import JudgeTraining, train_judge, windows
+from hldm.training.judge import JudgeTraining, train_judge
 
 RATE = 4000
 TINY = JudgeConfig(widths=(2, 2, 2, 2), channels=4, dilations=(1,), embedding=4)

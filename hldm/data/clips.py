@@ -1,13 +1,14 @@
-"""Fixed-length clips of whole, annotated heartbeats, with their log-mel features cached on disk."""
+"""Cutting recordings into clips: of whole, annotated heartbeats, or end to end; features are cached on disk."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import os
-import tempfile
+import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from contextlib import suppress
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 from hldm.config import AudioConfig
 from hldm.data.records import ClinicalRecord, Recording, State
 from hldm.data.spectrogram import LogMel
-from hldm.paths import cache_folder
+from hldm.paths import cache_folder, clean, replacing
 
 #: Root mean square that the annotated part of every recording is brought to. Gains differ between recordings for
 #: reasons that the metadata does not tell; 0.05 leaves 26 dB for the peaks.
@@ -76,6 +77,69 @@ def clip_starts(stretch: np.ndarray, length: float, hop: float) -> list[int]:
     return starts
 
 
+def beat_spans(recording: Recording, seconds: float, hop: float | None = None) -> list[tuple[float, np.ndarray]]:
+    """Where clips of annotated beats begin, at an S1 each, and the whole beats in them.
+
+    Parameters
+    ----------
+    seconds : float
+        Length of the clips.
+    hop : float, optional
+        Least distance between two starts; by default `seconds`, so that no two overlap.
+
+    Returns
+    -------
+    list of (float, ndarray (beats, 5))
+        Seconds into the recording, and rows as of `Recording.cycles`; none where a beat is longer than the clip.
+    """
+    spans = []
+    for stretch in annotated_stretches(recording):
+        for index in clip_starts(stretch, seconds, hop or seconds):
+            start = stretch[index, 0]
+            spans.append((start, stretch[(stretch[:, 0] >= start) & (stretch[:, 4] <= start + seconds)]))
+    return spans
+
+
+def _rate(beats: np.ndarray) -> float:
+    return 60 / np.median(beats[:, 4] - beats[:, 0])
+
+
+def clips_of(recording: Recording, seconds: float) -> list[Recording]:
+    """Clips of annotated beats that begin with S1 and do not overlap, each with its own heart rate in its record."""
+    rate = recording.sampling_rate
+    return [
+        replace(
+            recording,
+            waveform=recording.waveform[round(start * rate) : round(start * rate) + round(seconds * rate)],
+            segments=(),
+            record=recording.record.replace(heart_rate=_rate(beats) if len(beats) else None),
+            name=f"{recording.name}@{start:.2f}",
+        )
+        for start, beats in beat_spans(recording, seconds)
+    ]
+
+
+def annotated_span(recording: Recording, samples: int) -> tuple[int, int]:
+    """First and last start of a clip of `samples` within the annotated beats, or anywhere if those are short."""
+    beats = recording.cycles
+    first, last = 0, len(recording.waveform)
+    if len(beats) and (beats[-1, 4] - beats[0, 0]) * recording.sampling_rate >= samples:
+        first, last = (round(t * recording.sampling_rate) for t in (beats[0, 0], beats[-1, 4]))
+    return first, max(first, min(last, len(recording.waveform)) - samples)
+
+
+def crop(recording: Recording, start: int, samples: int) -> np.ndarray:
+    """A clip of the waveform, repeated where the recording ends before it does."""
+    clip = recording.waveform[start : start + samples]
+    return np.resize(clip, samples) if len(clip) < samples else clip
+
+
+def windows(recording: Recording, samples: int) -> list[np.ndarray]:
+    """Clips that lie end to end over the annotated part of a recording, whatever the beats."""
+    first, last = annotated_span(recording, samples)
+    return [crop(recording, start, samples) for start in range(first, last + 1, samples)]
+
+
 def _frame_labels(recording: Recording, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Beat position (beats since the first) and state of every frame; NaN and UNANNOTATED outside annotated beats."""
     position = np.full(len(times), np.nan)
@@ -95,8 +159,8 @@ class ClipDataset(torch.utils.data.Dataset):
     """Clips of all recordings given.
 
     Log-mels are computed once and kept under ``cache``, one file a recording, named by the hash of the samples and
-    of the front end: a changed recording or setting is never served stale. Files appear whole (written aside, then
-    renamed), so several processes may share the folder.
+    of the front end: a changed recording or setting is never served stale. Files appear whole, so several processes
+    may share the folder. Where nothing can be written there, a warning says so and the work goes on.
 
     Parameters
     ----------
@@ -121,23 +185,21 @@ class ClipDataset(torch.utils.data.Dataset):
         self.config = config
         self.mel = LogMel(config)
         self.cache = Path(cache) if cache is not None else cache_folder() / "features"
+        self._keeps = True
+        clean(self.cache)
         self.skipped: list[str] = []
         self._sources: list[tuple[Tensor, Tensor, Tensor, Recording]] = []
         self._clips: list[tuple[int, int, int, float]] = []  # source, first frame, whole frames, heart rate
         for recording in recordings:
-            self._add(recording.resample(config.sampling_rate), hop_seconds or config.clip_seconds)
+            self._add(recording.resample(config.sampling_rate), hop_seconds)
 
-    def _add(self, recording: Recording, hop: float) -> None:
+    def _add(self, recording: Recording, hop: float | None) -> None:
         found, frames = [], len(recording.waveform) // self.config.hop_length
-        for stretch in annotated_stretches(recording):
-            for index in clip_starts(stretch, self.config.clip_seconds, hop):
-                start = stretch[index, 0]
-                first = math.ceil(start * self.config.frame_rate)
-                inside = stretch[(stretch[:, 0] >= start) & (stretch[:, 4] <= start + self.config.clip_seconds)]
-                if len(inside) and first + self.config.clip_frames <= frames:
-                    heart_rate = 60 / np.median(inside[:, 4] - inside[:, 0])
-                    whole = int((inside[-1, 4] - start) * self.config.frame_rate)
-                    found.append((len(self._sources), first, whole, heart_rate))
+        for start, beats in beat_spans(recording, self.config.clip_seconds, hop):
+            first = math.ceil(start * self.config.frame_rate)
+            if len(beats) and first + self.config.clip_frames <= frames:
+                whole = int((beats[-1, 4] - start) * self.config.frame_rate)
+                found.append((len(self._sources), first, whole, _rate(beats)))
         if not found:
             self.skipped.append(recording.name)
             return
@@ -156,16 +218,20 @@ class ClipDataset(torch.utils.data.Dataset):
         key = hashlib.sha256(repr((astuple(self.config), REFERENCE_RMS)).encode() + recording.waveform.tobytes())
         key.update(beats.tobytes())
         path = self.cache / f"{key.hexdigest()[:32]}.npy"
-        if path.is_file():
+        with suppress(OSError, ValueError, EOFError):  # not there, or damaged: made anew
             return torch.from_numpy(np.load(path))
         times = np.arange(len(recording.waveform)) / recording.sampling_rate
         annotated = (times >= beats[0, 0]) & (times < beats[-1, 4])
         waveform = normalise(recording.waveform, recording.waveform[annotated])
         log_mel = self.mel(torch.from_numpy(waveform)).half()
-        self.cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.cache, suffix=".partial", delete=False) as file:
-            np.save(file, log_mel.numpy())
-        os.replace(file.name, path)
+        if self._keeps:
+            try:
+                self.cache.mkdir(parents=True, exist_ok=True)
+                with replacing(path) as partial:
+                    np.save(partial, log_mel.numpy())
+            except OSError as error:  # a cache saves time; without one the work goes on
+                self._keeps = False
+                warnings.warn(f"features are not kept in {self.cache}: {error}", stacklevel=4)
         return log_mel
 
     def __len__(self) -> int:

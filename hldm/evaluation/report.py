@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
-from hldm.data.clips import annotated_stretches, clip_starts
+from hldm.data.clips import clips_of
 from hldm.data.records import ClinicalRecord, Recording
 from hldm.evaluation import fidelity
 from hldm.evaluation.consistency import balanced_accuracy, is_plausible
@@ -79,27 +78,6 @@ def table(rows: Iterable[Row]) -> pd.DataFrame:
         }
         for row in rows
     ).set_index("metric")
-
-
-def clips_of(recording: Recording, seconds: float) -> list[Recording]:
-    """Clips of annotated beats that begin with S1 and do not overlap, each with its own heart rate in its record."""
-    clips = []
-    for stretch in annotated_stretches(recording):
-        for i in clip_starts(stretch, seconds, seconds):
-            start = stretch[i, 0]
-            first = round(start * recording.sampling_rate)
-            inside = stretch[(stretch[:, 0] >= start) & (stretch[:, 4] <= start + seconds)]
-            rate = 60 / np.median(inside[:, 4] - inside[:, 0]) if len(inside) else None
-            clips.append(
-                dataclasses.replace(
-                    recording,
-                    waveform=recording.waveform[first : first + round(seconds * recording.sampling_rate)],
-                    segments=(),
-                    record=recording.record.replace(heart_rate=rate),
-                    name=f"{recording.name}@{start:.2f}",
-                )
-            )
-    return clips
 
 
 class _Measured:

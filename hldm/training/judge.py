@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hldm.config import AudioConfig
+from hldm.data.clips import annotated_span, crop, windows
 from hldm.data.records import ClinicalRecord, Recording, State
 from hldm.data.spectrogram import LogMel
 from hldm.models.judge import ATTRIBUTES, MURMUR_ATTRIBUTES, JudgeConfig, JudgeNet, Verdict, level
@@ -53,27 +54,6 @@ def labels_of(record: ClinicalRecord) -> dict[str, int]:
     """`attributes_of` a record as class indices; `IGNORE` where unknown."""
     said = attributes_of(record)
     return {n: IGNORE if v is None else ATTRIBUTES[n].index(v) for n, v in said.items()}
-
-
-def annotated_span(recording: Recording, samples: int) -> tuple[int, int]:
-    """First and last start of a clip of `samples` within the annotated beats, or anywhere if those are short."""
-    beats = recording.cycles
-    first, last = 0, len(recording.waveform)
-    if len(beats) and (beats[-1, 4] - beats[0, 0]) * recording.sampling_rate >= samples:
-        first, last = (round(t * recording.sampling_rate) for t in (beats[0, 0], beats[-1, 4]))
-    return first, max(first, min(last, len(recording.waveform)) - samples)
-
-
-def crop(recording: Recording, start: int, samples: int) -> np.ndarray:
-    """A clip of the waveform, repeated where the recording ends before it does."""
-    clip = recording.waveform[start : start + samples]
-    return np.resize(clip, samples) if len(clip) < samples else clip
-
-
-def windows(recording: Recording, samples: int) -> list[np.ndarray]:
-    """Clips that lie end to end over the annotated part of a recording."""
-    first, last = annotated_span(recording, samples)
-    return [crop(recording, start, samples) for start in range(first, last + 1, samples)]
 
 
 def _state_targets(recording: Recording, start: int, audio: AudioConfig) -> np.ndarray:
