@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor
 from hldm.config import AudioConfig
 from hldm.data.records import ClinicalRecord, Recording, State
 from hldm.data.spectrogram import LogMel
-from hldm.paths import cache_folder
+from hldm.paths import cache_folder, replacing
 
 #: Root mean square that the annotated part of every recording is brought to. Gains differ between recordings for
 #: reasons that the metadata does not tell; 0.05 leaves 26 dB for the peaks.
@@ -163,9 +162,8 @@ class ClipDataset(torch.utils.data.Dataset):
         waveform = normalise(recording.waveform, recording.waveform[annotated])
         log_mel = self.mel(torch.from_numpy(waveform)).half()
         self.cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.cache, suffix=".partial", delete=False) as file:
-            np.save(file, log_mel.numpy())
-        os.replace(file.name, path)
+        with replacing(path) as partial:
+            np.save(partial, log_mel.numpy())
         return log_mel
 
     def __len__(self) -> int:
