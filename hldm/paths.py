@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -89,7 +90,13 @@ def replacing(path: str | os.PathLike, *, wait: bool = True) -> Iterator[Path]:
     path = Path(path)
     with workplace(path.with_name(f".{path.name}.partial"), wait=wait) as folder:
         partial = folder / path.name
-        yield partial
+        try:
+            yield partial
+        except Exception as error:
+            full = os.strerror(errno.ENOSPC)
+            if full not in str(error) and shutil.disk_usage(folder).free > 64 << 10:
+                raise
+            raise OSError(errno.ENOSPC, full, str(path)) from error  # other libraries have other errors for it
         if partial.is_dir():
             if path.is_dir():
                 path.rmdir()  # Windows does not move a folder onto an empty one
@@ -137,6 +144,13 @@ def workplace(folder: str | os.PathLike, *, wait: bool = False, keep: bool = Fal
                 (folder / MARKER).unlink()
                 folder.rmdir()
         lock.close()
+
+
+def clean(folder: str | os.PathLike) -> None:
+    """Remove what runs that were killed left of single files in a folder; what somebody is at work on stays."""
+    for marker in Path(folder).glob(f".*.partial/{MARKER}"):
+        with suppress(OSError), workplace(marker.parent):
+            pass
 
 
 def _take(folder: Path, wait: bool) -> IO[str]:

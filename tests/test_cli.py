@@ -126,8 +126,9 @@ def test_every_task_of_the_book_exists(monkeypatch, task):
 
 
 def test_damaged_weights_are_one_line(capsys, tmp_path, monkeypatch):
-    for name in ("vae.safetensors", "vae.sha256"):
-        shutil.copy(weights_folder() / name, tmp_path)
+    for name in ("vae", "unet", "condition"):
+        for kind in ("safetensors", "sha256"):
+            shutil.copy(weights_folder() / f"{name}.{kind}", tmp_path)
     (tmp_path / "vae.safetensors").write_bytes(b"other")
     monkeypatch.setenv("HLDM_WEIGHTS", str(tmp_path))
     assert cli.main(["generate", "a child", "-o", str(tmp_path / "a.wav")]) == 2

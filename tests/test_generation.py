@@ -1,7 +1,9 @@
 """Sounds by the file, the folder and the corpus: what was asked for is checked first, made once, and told beside it."""
 
 import json
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from hldm.generation import Request, Settings, Studio, generate, generate_corpus
 from hldm.generation.corpus import draw_visits
 from hldm.knowledge import random_record
 from hldm.models import MultiScaleVAE, StructuredUNet
+from hldm.paths import MARKER, workplace
 from hldm.pretrained import save_weights, sha256
 
 PROMPT = "An 8-year-old female with a grade II/VI systolic murmur"
@@ -84,6 +87,12 @@ def test_the_line_of_a_wrong_prompt_is_named(tmp_path):
     path = write(tmp_path / "p.txt", "# one", PROMPT, "", "", "", "", "no murmur, grade III/VI systolic murmur", PROMPT)
     with pytest.raises(DataError, match=r"p\.txt: line 7: found 'no murmur, grade.*expected .*murmur"):
         read_prompts(path)
+
+
+def test_prompts_are_split_at_newlines_only(tmp_path):
+    path = tmp_path / "p.txt"
+    path.write_text("no murmur,\x0b HR 70\r\na child,\u2028 HR\x0c 90\na\x85 boy", encoding="utf-8")
+    assert [request.record.heart_rate for request in read_prompts(path)] == [70, 90, None]
 
 
 @given(st.integers(0, 10**6))
@@ -221,19 +230,91 @@ def test_the_sidecar_says_what_the_sound_is(studio, weights, tmp_path):
     assert said["beats"][0] == 0
 
 
-def test_what_is_finished_is_not_made_again_and_what_is_half_written_is(studio, requests, tmp_path, monkeypatch):
+def test_what_is_finished_is_not_made_again_and_what_is_missing_is(studio, requests, tmp_path, monkeypatch):
     wavs = generate(requests, tmp_path, studio)
     whole = [wav.read_bytes() for wav in wavs]
-    wavs[0].with_suffix(".json").unlink()
-    wavs[1].write_bytes(whole[1][:100])
+    wavs[0].unlink()
+    for path in (wavs[1], wavs[1].with_suffix(".json")):
+        path.unlink()
     made, make = [], studio.make
     monkeypatch.setattr(studio, "make", lambda request: made.append(request.name) or make(request))
     generate(requests, tmp_path, studio)
     assert sorted(made) == ["s0", "s1"]
     assert [wav.read_bytes() for wav in wavs] == whole
-    wavs[2].with_suffix(".json").write_text(wavs[2].with_suffix(".json").read_text()[:50])
-    generate(requests, tmp_path, studio)
-    assert made[2:] == ["s2"]
+
+
+def test_where_nothing_is_to_be_done_no_model_is_loaded(studio, weights, requests, tmp_path):
+    generate(requests, tmp_path / "sounds", studio)
+    generate_corpus(tmp_path / "corpus", 1, studio)
+    lazy = Studio(studio.settings)
+    assert generate(requests, tmp_path / "sounds", lazy) == [tmp_path / "sounds" / f"s{i}.wav" for i in range(3)]
+    assert generate_corpus(tmp_path / "corpus", 1, lazy) == tmp_path / "corpus"
+    assert "synth" not in vars(lazy)
+    with pytest.raises(FileExistsError, match="is not empty"):
+        generate_corpus(tmp_path / "corpus", 1, lazy, seed=1)
+
+
+FOREIGN = {
+    "a recording": ("s1.wav", b"RIFF my own recording"),
+    "notes": ("s1.json", b'{"patient": "mine"}'),
+    "no JSON": ("s1.json", b"mine"),
+    "half a sidecar": ("s1.json", b'{"synthetic": "Synthetic heart'),
+}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("what", FOREIGN)
+def test_what_others_wrote_is_never_overwritten(studio, requests, tmp_path, what, overwrite):
+    name, content = FOREIGN[what]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name}: expected no file, or .*move it away"):
+        generate(requests, tmp_path, studio, overwrite=overwrite)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, content)]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_sound_that_somebody_edited_is_theirs(studio, requests, tmp_path, overwrite):
+    wavs = generate(requests, tmp_path, studio)
+    wavs[1].write_bytes(b"edited")
+    with pytest.raises(DataError, match=r"s1\.wav: expected no file, or the one that s1\.json was written for"):
+        generate(requests, tmp_path, studio, overwrite=overwrite)
+    assert wavs[1].read_bytes() == b"edited"
+
+
+def test_folders_of_the_users_with_our_names_stay(studio, requests, tmp_path):
+    for name in (".s0.wav.partial", "corpus.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.txt").write_text("mine")
+    for make in (generate_corpus, generate):
+        with pytest.raises(FileExistsError, match="in the way"):
+            make(tmp_path / "corpus", 1, studio) if make is generate_corpus else make(requests, tmp_path, studio)
+    assert [path.read_text() for path in tmp_path.rglob("thesis.txt")] == ["mine", "mine"]
+
+
+def test_what_a_kill_left_is_cleaned_up_even_by_another_request(studio, requests, tmp_path):
+    left = tmp_path / ".old.wav.partial"
+    left.mkdir()
+    for name in (MARKER, "old.wav"):
+        (left / name).touch()
+    generate(requests[:1], tmp_path, studio)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s0.json", "s0.wav"]
+
+
+def test_what_somebody_is_at_work_on_stays(studio, requests, tmp_path):
+    with workplace(tmp_path / ".other.wav.partial") as aside:
+        (aside / "other.wav").touch()
+        generate(requests[:1], tmp_path, studio)
+        assert (aside / "other.wav").exists()
+
+
+def test_two_at_one_folder_share_the_work_and_agree(studio, requests, tmp_path, monkeypatch):
+    made, make = [], studio.make
+    monkeypatch.setattr(studio, "make", lambda request: made.append(request.name) or make(request))
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(generate, order, tmp_path, studio) for order in (requests, requests[::-1])]:
+            future.result()
+    assert sorted(made) == ["s0", "s1", "s2"]
+    assert all(sidecar(wav)["sha256"] == sha256(wav) for wav in tmp_path.glob("*.wav"))
 
 
 @pytest.mark.parametrize(
@@ -263,7 +344,7 @@ def test_a_failure_leaves_nothing_half_written(studio, requests, tmp_path, monke
     def full(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(soundfile.SoundFile, "write", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         generate(requests, tmp_path, studio)
     assert list(tmp_path.iterdir()) == []
@@ -314,8 +395,6 @@ def test_an_interrupted_corpus_resumes(studio, tmp_path, monkeypatch, threads):
     assert not (tmp_path / "corpus").exists()
     generate_corpus(tmp_path / "corpus", 1, studio)
     assert len(made) == len(set(made)) + 1
-    with pytest.raises(FileExistsError, match="is not empty"):
-        generate_corpus(tmp_path / "corpus", 1, studio)
 
 
 # The command line

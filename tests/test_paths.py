@@ -1,6 +1,7 @@
 """Files are there whole or not at all, and nobody else's is touched: kills, full disks, two processes, no home."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -152,3 +153,35 @@ def test_without_a_home_the_cache_is_in_a_temporary_folder(monkeypatch, tmp_path
         assert cache_folder().parent == tmp_path
     monkeypatch.setattr(paths.Path, "home", lambda: tmp_path)
     assert cache_folder() == tmp_path / ".cache" / "hldm"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_one_error_whoever_writes(small_disk):
+    import numpy as np
+    import torch
+    from safetensors.torch import save_file
+
+    from hldm.data.wav import write_wav
+
+    large = {"x": torch.zeros(200_000)}
+    for write in (
+        lambda path: torch.save(large, path),
+        lambda path: save_file(large, path),
+        lambda path: np.save(path, large["x"].numpy()),
+        lambda path: path.write_bytes(bytes(800_000)),
+        lambda path: write_wav(path, large["x"].numpy(), 4000, "comment"),
+    ):
+        with pytest.raises(OSError, match="No space left on device"), replacing(small_disk / "a") as partial:
+            write(partial)
+        assert os.listdir(small_disk) == []

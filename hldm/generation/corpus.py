@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hldm.data.circor.format import Patient
-from hldm.data.circor.write import write_corpus
+from hldm.data.circor.write import check_unused, write_corpus
 from hldm.data.priors.beats import Beats
 from hldm.data.priors.constants import age_key, constant, physiology, stream
 from hldm.data.priors.population import MAIN_SITES, draw_patient
 from hldm.data.records import ClinicalRecord, Recording
 from hldm.data.wav import read_wav
 from hldm.generation.requests import Request
-from hldm.generation.sounds import SYNTHETIC, Studio, generate
+from hldm.generation.sounds import IDENTITY, SYNTHETIC, Studio, generate
+from hldm.paths import workplace
 
 FIRST_ID = 900_001  # above every patient id of CirCor, and of a simulated corpus of less than 800,000 patients
 SIDECARS = "sounds.jsonl"
@@ -60,7 +61,7 @@ def generate_corpus(
     Parameters
     ----------
     destination : path
-        A folder that does not exist yet, or is empty.
+        A folder that does not exist yet, or is empty; one that holds the finished corpus is left as it is.
     patients : int
     studio : Studio
         Its duration is that of every recording.
@@ -77,25 +78,38 @@ def generate_corpus(
     Raises
     ------
     FileExistsError
-        Where `destination` is there and not empty.
+        Where `destination` is there, not empty, and not the corpus that is asked for.
+    OSError
+        As of `hldm.paths.workplace`.
     """
     destination = Path(destination).expanduser()
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise FileExistsError(f"{destination} exists and is not empty")
-    partial = destination.with_name(f"{destination.name}.partial")
     visits = draw_visits(patients, seed)
     requests = [request for visit in visits for request in visit.requests]
-    wavs = generate(requests, partial, studio, batch=batch, overwrite=overwrite, progress=progress)
-    said = {wav.stem: json.loads(wav.with_suffix(".json").read_text(encoding="utf-8")) for wav in wavs}
-    lines = [json.dumps({"name": name, **sidecar}, ensure_ascii=False) for name, sidecar in said.items()]
-    texts = {
-        "README.md": README.format(seed=seed, sidecars=SIDECARS),
-        SIDECARS: "\n".join(lines) + "\n",
-    }
-    made = ((visit.patient, _recordings(visit, partial, said)) for visit in visits)
-    write_corpus(destination, made, comment=SYNTHETIC, texts=texts)
-    shutil.rmtree(partial)
+    if is_finished(destination, requests, studio):
+        return destination
+    check_unused(destination)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with workplace(destination.with_name(f"{destination.name}.partial"), keep=True) as partial:
+        wavs = generate(requests, partial, studio, batch=batch, overwrite=overwrite, progress=progress)
+        said = {wav.stem: json.loads(wav.with_suffix(".json").read_text(encoding="utf-8")) for wav in wavs}
+        lines = [json.dumps({"name": name, **sidecar}, ensure_ascii=False) for name, sidecar in said.items()]
+        texts = {
+            "README.md": README.format(seed=seed, sidecars=SIDECARS),
+            SIDECARS: "\n".join(lines) + "\n",
+        }
+        made = ((visit.patient, _recordings(visit, partial, said)) for visit in visits)
+        write_corpus(destination, made, comment=SYNTHETIC, texts=texts)
     return destination
+
+
+def is_finished(folder: Path, requests: Sequence[Request], studio: Studio) -> bool:
+    """Whether a folder is the corpus of these requests, which is there whole or not at all."""
+    try:
+        said = [json.loads(line) for line in (folder / SIDECARS).read_text(encoding="utf-8").split("\n") if line]
+    except (OSError, ValueError):
+        return False
+    wanted = [{"name": request.name, **json.loads(json.dumps(studio.identity(request)))} for request in requests]
+    return [{name: one.get(name) for name in ("name", *IDENTITY)} for one in said if isinstance(one, dict)] == wanted
 
 
 def draw_visits(patients: int, seed: int) -> list[Visit]:

@@ -66,7 +66,7 @@ def read_prompts(path: Path, seed: int = 0) -> list[Request]:
     DataError
         For the first line whose prompt contradicts itself or holds an impossible value.
     """
-    lines = [(number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), start=1)]
+    lines = [(number, line.strip()) for number, line in enumerate(read_text(path).split("\n"), start=1)]
     asked = [(number, line) for number, line in lines if line and not line.startswith("#")]
     requests = []
     for k, (number, prompt) in enumerate(asked):

@@ -6,10 +6,8 @@ systoles of another: what a decoded swap ought to sound like is known.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -27,7 +25,7 @@ from hldm.data.simulator.murmurs import murmur_window, render_murmur
 from hldm.data.simulator.sounds import draw_sounds
 from hldm.data.spectrogram import LogMel
 from hldm.models.vae import power_sum
-from hldm.paths import cache_folder
+from hldm.paths import cache_folder, workplace
 
 SPARE = 1.6  # s beyond a clip, so that one can start at an S1 even at 40 bpm
 VERSION = 1  # of what is rendered and in which order: part of the cache's key
@@ -113,26 +111,27 @@ class SimulatedPairs:
         self.audio, self.seeds = audio, seeds
         key = hashlib.sha256(repr((VERSION, pairs, seed, astuple(audio), REFERENCE_RMS)).encode()).hexdigest()[:24]
         folder = (Path(cache) if cache is not None else cache_folder() / "pairs") / key
-        if not folder.is_dir():
-            self._render(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with workplace(folder.with_name(f".{key}.partial"), wait=True) as aside:
+            if not folder.is_dir():  # several processes may share the cache
+                self._render(aside / key)
+                os.replace(aside / key, folder)
         self._features = np.load(folder / "features.npy", mmap_mode="r")  # (pairs, 2, 11, mels, frames), float16
         self._states = np.load(folder / "states.npy")  # (pairs, 2, frames)
 
     def _render(self, folder: Path) -> None:
-        """Write both arrays aside, then rename: several processes may share the cache."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        """Write both arrays, pair by pair: through a memory map, a full disk would kill the process."""
+        folder.mkdir()
         mel = LogMel(self.audio)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
-            shape = (len(self), 2, 11, self.audio.n_mels, self.audio.clip_frames)
-            features = np.lib.format.open_memmap(f"{aside}/features.npy", "w+", np.float16, shape)
-            states = np.empty((*shape[:2], shape[-1]), np.int8)
+        shape = (len(self), 2, 11, self.audio.n_mels, self.audio.clip_frames)
+        states = np.empty((*shape[:2], shape[-1]), np.int8)
+        with (folder / "features.npy").open("wb") as file:
+            header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
             for i, (seeds, records) in enumerate(zip(self.seeds, self.records, strict=True)):
-                features[i], states[i] = render_pair(records, seeds, mel)
-            features.flush()
-            np.save(f"{aside}/states.npy", states)
-            with contextlib.suppress(OSError):  # another process was first
-                os.rename(aside, folder)
-                os.mkdir(aside)  # for the context to remove
+                features, states[i] = render_pair(records, seeds, mel)
+                file.write(features.tobytes())
+        np.save(folder / "states.npy", states)
 
     def __len__(self) -> int:
         return len(self.records)
