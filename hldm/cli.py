@@ -91,7 +91,7 @@ def _train(options) -> None:
 
 
 def _train_judge(options) -> None:
-    from hldm.evaluation.judge_card import make_judge
+    from hldm.experiments.instruments import make_judge
     from hldm.training.judge import JudgeTraining
 
     training = JudgeTraining(epochs=options.epochs or JudgeTraining.epochs, seed=options.seed)
@@ -99,7 +99,7 @@ def _train_judge(options) -> None:
 
 
 def _train_vocoder(options) -> None:
-    from hldm.evaluation.resynthesis import make_vocoder
+    from hldm.experiments.instruments import make_vocoder
     from hldm.training.stages import chosen_profile
 
     table = make_vocoder(options.runs, profile=chosen_profile(options.profile, options.epochs), seed=options.seed)

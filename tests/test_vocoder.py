@@ -13,10 +13,10 @@ from hldm import cli
 from hldm.config import AudioConfig
 from hldm.data import ClinicalRecord, LogMel, simulate
 from hldm.evaluation.factors import real_clips
+from hldm.evaluation.reference import unseen_corpus
 from hldm.evaluation.resynthesis import by_way_of, resynthesis_table, timing_errors
 from hldm.models import MultiScaleVAE
 from hldm.models.vocoder import Vocoder, VocoderConfig
-from hldm.training.corpus import unseen_corpus
 from hldm.training.vocoder import Crops, SpectralDistance, VocoderLoss, VocoderTraining, draw_pairs
 
 AUDIO = AudioConfig()

@@ -239,7 +239,7 @@ def _swaps(
     vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, pairs: int, seed: int
 ) -> Iterator[Line]:
     """What independent measurers hear after a swap."""
-    by, rhythm = _name(judge), RHYTHM
+    by, rhythm = judge.name, RHYTHM
     test = swap_test(vae, known, judge, vocode, most=pairs, seed=seed)
     after = test.after["murmur"]
     lines = (
@@ -261,7 +261,7 @@ def _swaps(
 
 def _resynthesis(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, seed: int) -> Iterator[Line]:
     """What is left after the way there and back; at best, what the vocoder alone leaves, or what was there."""
-    alone, by = partial(vocode, seed=seed), _name(judge)
+    alone, by = partial(vocode, seed=seed), judge.name
     both = by_way_of(vae, alone, known.mel.grain(known.log_mels.shape[-1], seed))
     found = resynthesise(known, {"alone": alone, "both": both}, judge=judge, seed=seed)
     for measure, better, floor, best, measurer in (
@@ -273,7 +273,3 @@ def _resynthesis(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vo
         ("linear two-sample AUC", "lower", np.nan, "alone", by),
     ):
         yield Line(f"resynthesis: {measure}", better, found[measure, "both"], floor, found[measure, best], measurer)
-
-
-def _name(judge: Judge) -> str:
-    return f"{judge.name} {judge.hash[:8]}".strip()

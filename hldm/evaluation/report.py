@@ -19,8 +19,7 @@ from hldm.evaluation.consistency import balanced_accuracy, is_plausible
 from hldm.evaluation.measurers import Judge
 from hldm.evaluation.physiology import estimate_heart_rate, spectral_centroid, state_levels
 from hldm.evaluation.resampling import Estimate, Sample, floor, interval
-from hldm.models.judge import ATTRIBUTES
-from hldm.training.judge import attributes_of
+from hldm.models.judge import ATTRIBUTES, attributes_of
 
 #: Sounds on each side, below which a set distance says nothing.
 FEWEST = 10
@@ -193,7 +192,7 @@ def evaluate(
         found = f"{len(sounds)} sounds and {len(clips)} real clips"
         raise ValueError(f"{found}, expected at least {FEWEST} and {2 * FEWEST}")
     made, real = _Measured([_cut(sound, samples) for sound in sounds], judge), _Measured(clips, judge)
-    by_judge = f"{judge.name} {judge.hash[:8]}".strip()
+    by_judge = judge.name
     row = partial(Row, data=f"{data}, {len(set(real.groups))} patients")
     rng = np.random.default_rng(seed)
 

@@ -19,9 +19,8 @@ from hldm.evaluation.measurers import Judge
 from hldm.evaluation.physiology import s1_s2_envelope_correlation
 from hldm.evaluation.resampling import Estimate, Sample, interval
 from hldm.evaluation.systole import Systole, measure
-from hldm.models.judge import ATTRIBUTES
+from hldm.models.judge import ATTRIBUTES, attributes_of
 from hldm.synthesis import HeartSound, Synthesizer
-from hldm.training.judge import attributes_of
 
 GRADES = ("I/VI", "II/VI", "III/VI")
 GRADED = "A 7-year-old girl with a grade {} holosystolic murmur"
