@@ -162,10 +162,10 @@ def test_evaluation_says_everything_about_every_figure():
 
 def test_evaluation_refuses_too_few_sounds_and_other_rates():
     judge = Judge(JudgeNet(TINY))
-    with pytest.raises(ValueError, match=r"1 sounds and [3-6] real clips, expected at least 10 and 20"):
+    with pytest.raises(ValueError, match=r"1 sounds and [3-6] real clips.*at least 10 sounds and 20 real clips"):
         evaluate(clips_of(people(1)[0], 5.12)[:1], people(3), judge=judge)
     slow = [dataclasses.replace(r, sampling_rate=2000) for r in people(2)]
-    with pytest.raises(ValueError, match=r"\[2000\] Hz, expected 4000 Hz"):
+    with pytest.raises(ValueError, match=r"found \[2000\], expected 4000 Hz"):
         evaluate(slow, people(3), judge=judge)
 
 

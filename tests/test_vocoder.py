@@ -169,7 +169,7 @@ def table(vocoder):
     vae = MultiScaleVAE.from_pretrained()
     methods = {"oracle": oracle, "vocoder": vocoder.vocode, "both": by_way_of(vae, vocoder.vocode)}
     rows = resynthesis_table(known, methods, splits=3)
-    return rows.pivot(index="measure", columns="method", values="value")
+    return rows.pivot(index="metric", columns="method", values="value")
 
 
 def test_no_loss_reads_as_none(table):

@@ -20,6 +20,7 @@ from hldm.evaluation.listening import Heard, area_under_curve, listen
 from hldm.evaluation.measurers import Judge
 from hldm.evaluation.physiology import s1_s2_envelope_correlation, state_levels
 from hldm.evaluation.resampling import Estimate, Sample, interval
+from hldm.evaluation.result import Row, table
 from hldm.models.spectral_distance import SpectralDistance
 from hldm.models.vae import MultiScaleVAE
 
@@ -137,12 +138,9 @@ def resynthesise(
 
 
 def resynthesis_table(known: KnownClips, methods: Mapping[str, Method], **options) -> pd.DataFrame:
-    """`resynthesise` as a table: ``measure``, ``method``, ``value``, ``low``, ``high``, ``clips``, ``patients``."""
-    return pd.DataFrame(
-        {"measure": measure, "method": name, "value": e.value, "low": e.low, "high": e.high,
-         "clips": e.n, "patients": e.groups}
-        for (measure, name), e in resynthesise(known, methods, **options).items()
-    )  # fmt: skip
+    """`resynthesise` as a table with the columns ``method`` and those of `hldm.evaluation.result.table`."""
+    found = resynthesise(known, methods, **options)
+    return table((Row(measure, value, of={"method": name}) for (measure, name), value in found.items()), index=())
 
 
 def by_way_of(vae: MultiScaleVAE, method: Method, grain: Tensor | None = None) -> Method:

@@ -6,11 +6,17 @@ weights, so a denoiser needs no VAE of its own.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
+from hldm.conditioning import ConditionEncoder
 from hldm.config import ConditionConfig, UNetConfig, VAEConfig
 from hldm.data.errors import DataError
+from hldm.models import MultiScaleVAE, StructuredUNet
+from hldm.synthesis import Synthesizer
 from hldm.training.recipe import Recipe
+from hldm.training.stages import built
 
 DEFAULT = Recipe()
 
@@ -85,3 +91,19 @@ def experiment(name: str) -> Recipe:
     if name not in EXPERIMENTS:
         raise DataError(f"one of {', '.join(EXPERIMENTS)}", field="experiment", value=name)
     return EXPERIMENTS[name]
+
+
+def load(name: str, runs: str | os.PathLike = "runs") -> Synthesizer:
+    """The model of an experiment that ``hldm train --experiment`` has trained; the parts it left are the shipped ones.
+
+    Raises
+    ------
+    DataError
+        For an unknown experiment, or one of which nothing was trained.
+    """
+    recipe, folder = experiment(name), Path(runs) / name
+    parts = (MultiScaleVAE, StructuredUNet, ConditionEncoder)
+    places = [built(folder, f"{part.weights_name}.safetensors") for part in parts]
+    if folder not in places:
+        raise DataError(f"weights of {recipe.title!r}: hldm train STAGE --experiment {name} makes them", file=folder)
+    return Synthesizer(*(part.from_pretrained(place) for part, place in zip(parts, places, strict=True)))

@@ -98,7 +98,7 @@ def _scores(table: pd.DataFrame) -> dict[str, str]:
     """Lines of the model card: the vocoder's figures, Griffin-Lim's beside them, on real and on decoded log-mels."""
     scores = {}
     for way, title in (("", ""), (" after the VAE", "after the VAE: ")):
-        for measure, rows in table.groupby("measure", sort=False):
+        for measure, rows in table.groupby("metric", sort=False):
             figures = {row.method: f"{row.value:.3g} [{row.low:.3g}, {row.high:.3g}]" for row in rows.itertuples()}
             others = {"Griffin-Lim": f"Griffin-Lim{way}", "original": "original"}
             beside = "; ".join(f"{name} {figures[key]}" for name, key in others.items() if key in figures)

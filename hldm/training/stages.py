@@ -70,7 +70,7 @@ def run_folder(profile: Profile) -> Path:
     return Path(tempfile.mkdtemp(prefix="hldm-"))
 
 
-def _built(runs: Path, name: str) -> Path:
+def built(runs: Path, name: str) -> Path:
     """The folder that holds the weights `name`: that of this run, or the shipped one."""
     return runs if (runs / name).is_file() else weights_folder()
 
@@ -103,8 +103,8 @@ def _denoiser(
     from hldm.models import MultiScaleVAE
     from hldm.training.diffusion import train_diffusion
 
-    vae = MultiScaleVAE.from_pretrained(_built(runs, "vae.safetensors"))
-    start = _built(runs, "unet.safetensors") if stage == 3 else None
+    vae = MultiScaleVAE.from_pretrained(built(runs, "vae.safetensors"))
+    start = built(runs, "unet.safetensors") if stage == 3 else None
     return train_diffusion(
         profile, runs, vae, stage=stage, config=recipe.unet, condition_config=recipe.condition,
         curriculum=recipe.curriculum, start_from=start, device=device, seed=seed,
