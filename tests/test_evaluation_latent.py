@@ -386,7 +386,7 @@ def test_the_command_line_measures_the_corpus_and_simulated_hearts(simulated, mo
         asked.update({clips.name: len(clips) for clips in known}, pairs=pairs)
         return pd.DataFrame({"value": [0.5]}, index=["PDS"])
 
-    monkeypatch.setattr("hldm.evaluation.latent.evaluate_latent", table)
+    monkeypatch.setattr("hldm.evaluation.commands.evaluate_latent", table)
     assert cli.main(["evaluate", str(simulated.root), "--latent"]) == 0
     assert "PDS" in capsys.readouterr().out
     assert asked["simulated hearts, seed 0"] == 30

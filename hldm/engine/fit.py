@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hldm.data.errors import DataError
 from hldm.engine.processes import average, average_gradients, team
+from hldm.pretrained import load_checkpoint, refusing, save_checkpoint
 
 
 def fit(
@@ -28,6 +29,7 @@ def fit(
     log_every: int = 50,
     after_step: Callable[[int], None] | None = None,
     shared: bool = False,
+    run: Mapping[str, object] | None = None,
 ) -> list[dict[str, float]]:
     """AdamW with linear warm-up and cosine annealing, with checkpoints.
 
@@ -50,6 +52,8 @@ def fit(
         Called after every update, for an EMA.
     shared : bool
         Whether `step_loss` shares its batch between processes.
+    run : mapping, optional
+        What, beside the seed, tells this run from others: configurations, as of `hldm.pretrained.save_checkpoint`.
 
     Returns
     -------
@@ -59,7 +63,9 @@ def fit(
     Raises
     ------
     ValueError
-        Where several processes were started for what is not shared, or the checkpoint is of another seed.
+        Where several processes were started for what is not shared.
+    WeightsError
+        Where the checkpoint is damaged, or of another run.
     """
     processes = team()
     if processes.num_processes > 1 and not shared:
@@ -73,21 +79,16 @@ def fit(
     optimizer = torch.optim.AdamW(trained, lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _rate(k, steps, warmup))
     start, log = 0, []
-    if path.is_file():
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-        if saved["seed"] != seed:
-            raise ValueError(f"{path}: seed is {saved['seed']}, expected {seed}: use the folder of another run")
-        module.load_state_dict(saved["module"])
-        optimizer.load_state_dict(saved["optimizer"])
-        schedule.load_state_dict(saved["schedule"])
+    kept, run = {"module": module, "optimizer": optimizer, "schedule": schedule}, {"seed": seed, **(run or {})}
+    if (saved := load_checkpoint(path, run, [*kept, "step", "log"])) is not None:
+        with refusing(path, "the checkpoint of the model that is trained: use the folder of another run"):
+            for name, part in kept.items():
+                part.load_state_dict(saved[name])
         start, log = saved["step"], saved["log"]
 
     def save(step: int) -> None:
-        state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(),
-                 "schedule": schedule.state_dict(), "step": step, "seed": seed, "log": log}  # fmt: skip
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        state = {name: part.state_dict() for name, part in kept.items()}
+        save_checkpoint(path, run, state | {"step": step, "log": log})
 
     recent: list[dict[str, float]] = []
     saved_at = time.monotonic()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import binomtest
 
 Statistic = Callable[..., float]
 
@@ -90,6 +91,18 @@ class Sample:
         return self if len(self) <= n else self.take(np.sort(rng.permutation(len(self))[:n]))
 
 
+def seeds_mean(values: np.ndarray, repeats: int = 100) -> Estimate:
+    """The mean over seeds: by resampling for quantities, by Wilson's formula for yes and no.
+
+    Wilson's interval has a width even where all seeds agree.
+    """
+    if values.dtype != bool:
+        return interval(lambda sample: sample.values.mean(), Sample.of(values), repeats=repeats)
+    n = len(values)
+    low, high = binomtest(int(values.sum()), n).proportion_ci(method="wilson")
+    return Estimate(float(values.mean()), float(low), float(high), n, n)
+
+
 def interval(statistic: Statistic, *samples: Sample, repeats: int = 100, seed: int = 0) -> Estimate:
     """A statistic of one or more samples with its patient-level 95 % interval.
 
@@ -116,7 +129,9 @@ def interval(statistic: Statistic, *samples: Sample, repeats: int = 100, seed: i
     )
 
 
-def floor(statistic: Statistic, real: Sample, *, n: int | None = None, repeats: int = 20, seed: int = 0) -> Estimate:
+def real_vs_real(
+    statistic: Statistic, real: Sample, *, n: int | None = None, repeats: int = 20, seed: int = 0
+) -> Estimate:
     """The same statistic of real against real: what no generator can be expected to beat.
 
     Parameters

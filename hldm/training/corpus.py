@@ -20,16 +20,6 @@ def open_corpus(split: str, max_patients: int | None = None) -> CircorCorpus:
     return CircorCorpus(circor_folder() or simulated_folder(), split=split, max_patients=max_patients)
 
 
-def unseen_corpus(max_patients: int | None = None) -> tuple[CircorCorpus, str]:
-    """Recordings that the shipped weights were never trained on, and how pages name them.
-
-    The val part of CirCor; without it the whole simulated corpus, none of whose patients the weights have seen.
-    """
-    if circor_folder():
-        return open_corpus("val", max_patients), "CirCor, val part"
-    return CircorCorpus(simulated_folder(), max_patients=max_patients), "simulated corpus"
-
-
 def corpus_name() -> str:
     """How pages and model cards name the corpus in use."""
     return "CirCor DigiScope" if circor_folder() else "simulated corpus"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +19,6 @@ from hldm.engine.process import GaussianDiffusion
 from hldm.engine.processes import team
 from hldm.models.unet import StructuredUNet
 from hldm.models.vae import MultiScaleVAE
-from hldm.pretrained import save_weights
 from hldm.training.card import write_card
 from hldm.training.corpus import ClipBatches, corpus_name, open_corpus
 from hldm.training.curriculum import Curriculum
@@ -82,9 +82,10 @@ def train_diffusion(
     processes = team()
     whole = batch_size * processes.num_processes
     corpus = open_corpus("train", profile.max_patients)
-    clips = ClipDataset(corpus, hop_seconds=hop_seconds)
-    rare = time_warped_clips(corpus, seed=seed)
+    clips = ClipDataset(corpus, vae.config.audio, hop_seconds=hop_seconds)
+    rare = time_warped_clips(corpus, vae.config.audio, seed=seed)
     steps = ClipBatches(clips, whole).steps(profile.epochs[stage - 1], profile)
+    config = replace(config, audio=vae.config.audio)
     now = _models(config, condition_config, folder, start_from, seed).train().to(device)
     unet, condition = now["unet"], now["condition"]
     data = encoded([*clips, *rare], vae, ConditionEncoder(condition.config, folder=folder), wordings=2).to(device)
@@ -121,6 +122,7 @@ def train_diffusion(
         nn.ModuleDict({"now": now, "ema": ema}), step_loss, steps,
         folder=Path(folder) / f"diffusion{stage}", learning_rate=rate, seed=seed + stage, after_step=after_step,
         shared=True,
+        run={"unet": unet.config, "condition": condition.config, "curriculum": curriculum, "clips": len(clips)},
     )  # fmt: skip
     averages = ema.module.eval().cpu()
     if processes.is_main_process:
@@ -176,10 +178,7 @@ def moving_average(models: nn.ModuleDict, decay: float, *, grown: bool) -> Avera
 
 def _save(folder: str | os.PathLike, models: nn.ModuleDict) -> dict[str, Path]:
     """Write every model as ``NAME.safetensors``, in half precision; returns where."""
-    paths = {name: Path(folder) / f"{name}.safetensors" for name in models}
-    for name, path in paths.items():
-        save_weights(path, models[name].state_dict(), models[name].config)
-    return paths
+    return {name: model.save(folder) for name, model in models.items()}
 
 
 def _save_with_cards(
@@ -207,7 +206,7 @@ def score_denoiser(
     dict
         Mean squared error of the prediction for each subspace and case, and how many clips it was taken over.
     """
-    clips = ClipDataset(open_corpus("val", profile.max_patients))
+    clips = ClipDataset(open_corpus("val", profile.max_patients), vae.config.audio)
     data = encoded(some_of(clips, 256), vae, condition, seed=seed)
     process, generator = GaussianDiffusion(unet.config.diffusion), torch.Generator().manual_seed(seed)
     t = torch.randint(process.config.train_steps, (len(data),), generator=generator)
