@@ -50,7 +50,15 @@
     }
   };
 
+  // Names that the theme gives to controls, where they are not the words that one sees on them.
+  const rename = () => {
+    for (const control of document.querySelectorAll("summary[aria-label], .search-button-field"))
+      control.removeAttribute("aria-label");
+    for (const icon of document.querySelectorAll("i.theme-switch")) icon.removeAttribute("title");
+  };
+
   const start = () => {
+    rename();
     const boxes = [...document.querySelectorAll(".hldm-plotly")];
     const watch = new IntersectionObserver(
       (seen) => {

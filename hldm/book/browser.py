@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 SECONDS_PER_PAGE = 120
+PICTURE = 3000  # px, height of a screenshot
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,14 @@ def look(driver, view: View) -> None:
 
 
 def photograph(driver, view: View, path: Path) -> None:
-    """Write the whole page, however long, in a window of that height."""
+    """Write the whole page, in as many pictures as its length takes: ``NAME-1.png`` and so on."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    look(driver, replace(view, height=PICTURE))
     height = driver.execute_script("return document.documentElement.scrollHeight")
-    look(driver, replace(view, height=height))
-    time.sleep(1)  # for what moves when the window grows
-    driver.save_screenshot(str(path))
+    for i, top in enumerate(range(0, height, PICTURE), start=1):
+        driver.execute_script("scrollTo({top: arguments[0], behavior: 'instant'})", top)
+        time.sleep(1)  # for what is drawn when it comes near
+        driver.save_screenshot(str(path.with_stem(f"{path.stem}-{i}")))
     look(driver, view)
 
 

@@ -208,4 +208,4 @@ def _code_too_wide(executed: Path | None, page: str) -> list[str]:
         if cell.cell_type == "code" and not HIDDEN_INPUT & set(cell.metadata.get("tags", []))
     ]
     wide = [line for lines in shown for line in lines if len(line) > WIDEST]
-    return [f"code: {len(line)} columns, at most {WIDEST} expected: {line.strip()}" for line in wide]
+    return [f"code: {len(wide)} lines of more than {WIDEST} columns, such as {wide[0].strip()}"] if wide else []
