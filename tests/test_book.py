@@ -13,10 +13,10 @@ import soundfile
 import yaml
 
 from hldm.book import ChapterError, broken_links, build, check_site, execute, find_browser, vendor
-from hldm.book.check import DESKTOP, PHONE
-from hldm.book.check import _browser as browser
-from hldm.book.check import _look as look
-from hldm.book.check import _serve as served
+from hldm.book.browser import DESKTOP, PHONE, look
+from hldm.book.browser import open_browser as browser
+from hldm.book.check import _code_too_wide, table
+from hldm.book.serve import served
 from hldm.book.site import ROOT, render
 from hldm.knowledge import knowledge_graph
 from hldm.show import explore
@@ -168,8 +168,9 @@ def test_an_archive_that_is_not_the_pinned_one_is_refused(tmp_path, monkeypatch)
 
 @needs_browser
 def test_every_page_works_in_a_browser_with_the_network_cut(output):
-    problems = check_site(output / "html", executed=output / "book")
-    assert not problems, "\n".join(map(str, problems))
+    visits = check_site(output / "html", executed=output / "book")
+    print(table(visits))
+    assert not [visit for visit in visits if visit.problems], "\n".join(map(str, visits))
 
 
 GRAPH = {
@@ -232,7 +233,7 @@ BROKEN = {
     "console-error": ("<script>undefined.x</script>", "console: "),
     "sound-slow": ('<audio aria-label="slow" src="slow.wav"></audio>', "sound: cannot be decoded"),
     "sound-unlabelled": ('<audio src="good.wav"></audio>', "sound: no label"),
-    "sound-choice": ('<label><input data-src="slow.wav"> higher</label>', "sound: cannot be decoded"),
+    "sound-small": ('<audio aria-label="x" src="good.wav" data-small="slow.wav"></audio>', "sound: cannot be decoded"),
     "figure-undrawn": ('<div class="hldm-plotly" aria-label="a line"></div>', "figure: not drawn"),
     "figure-without-words": ('<div class="hldm-plotly"></div>', "figure: no alternative text"),
     "widget-undrawn": (f'<div><script type="{WIDGET}">{{}}</script></div>', "widget: not drawn"),
@@ -242,6 +243,9 @@ BROKEN = {
         '<div class="hldm-player" style="background: #333"><figcaption style="color: #444">x</figcaption></div>',
         "contrast: ",
     ),
+    "button-without-words": ("<button></button>", "axe: button-name (critical) of 1"),
+    "key-refused": ("<button>a</button><button inert>b</button>", "keyboard: Tab does not reach <button inert"),
+    "page-heavy": ('<script src="heavy.js"></script>', "weight: 3"),
     "page-wide": ('<main><p style="width: 3000px">wide</p></main>', "width: "),
 }
 
@@ -252,19 +256,20 @@ def broken(tmp_path_factory):
     if find_browser() is None:
         pytest.skip("no chromium with chromedriver on this machine")
     site = tmp_path_factory.mktemp("broken")
-    frame = '<!doctype html><meta charset="utf-8"><link rel="icon" href="pixel.png"><body>{}</body>'
+    frame = '<!doctype html><html lang="en"><meta charset="utf-8"><title>x</title><link rel="icon" href="pixel.png">{}'
     sound = np.sin(np.arange(4000) / 10) / 2
     soundfile.write(site / "slow.wav", sound, 2000)
     soundfile.write(site / "good.wav", sound, 4000)
     from matplotlib.image import imsave
 
     imsave(site / "pixel.png", np.zeros((1, 1)))
+    (site / "heavy.js").write_bytes(b"//" + np.random.default_rng(0).integers(48, 122, 4_200_000, np.uint8).tobytes())
     for name, (body, _) in BROKEN.items():
         (site / f"{name}.html").write_text(frame.format(body))
     good = '<img src="pixel.png" alt="a dot"><audio aria-label="tone" src="good.wav"></audio><h1>All is well</h1>'
     (site / "good.html").write_text(frame.format(good))
-    problems = check_site(site, views=[DESKTOP, replace(DESKTOP, width=390)], patience=1)
-    return {page: [p.what for p in problems if p.page == f"{page}.html"] for page in [*BROKEN, "good"]}
+    visits = check_site(site, views=[replace(DESKTOP, width=390)], patience=1)
+    return {page: [p for v in visits if v.page == f"{page}.html" for p in v.problems] for page in [*BROKEN, "good"]}
 
 
 @pytest.mark.parametrize("page", BROKEN)
@@ -281,8 +286,17 @@ def test_the_check_finds_an_output_that_is_not_on_the_page(tmp_path):
         pytest.skip("no chromium with chromedriver on this machine")
     site, executed = tmp_path / "html", tmp_path / "book"
     site.mkdir(), executed.mkdir()
-    page = '<!doctype html><link rel="icon" href="data:,"><h1>No output</h1>'
+    page = '<!doctype html><html lang="en"><title>x</title><link rel="icon" href="data:,"><h1>No output</h1>'
     (site / "one.html").write_text(page)
     write_notebook(executed / "one.ipynb", "1", output={"text/plain": "1"})
-    [problem] = check_site(site, executed=executed, views=[DESKTOP])
-    assert problem.what == "outputs: 0 on the page, 1 in the executed notebook"
+    [visit] = check_site(site, executed=executed, views=[DESKTOP])
+    assert visit.problems == ["outputs: 0 on the page, 1 in the executed notebook"]
+
+
+def test_code_that_is_cut_on_a_page_is_found(tmp_path):
+    write_notebook(tmp_path / "one.ipynb", "x = 1" + " " * 73 + "#", "y = 2" + " " * 75 + "#")
+    hidden = nbformat.read(tmp_path / "one.ipynb", as_version=4)
+    hidden.cells.append(nbformat.v4.new_code_cell("z = 3" + " " * 90 + "#", metadata={"tags": ["hide-input"]}))
+    nbformat.write(hidden, tmp_path / "one.ipynb")
+    [problem] = _code_too_wide(tmp_path, "one.html")
+    assert problem.startswith("code: 1 lines of more than 79 columns, such as y = 2")

@@ -36,20 +36,20 @@ def sounds_of(page) -> list[tuple[np.ndarray, int]]:
 @given(st.integers(1, 5000), st.floats(0.01, 1.0))
 def test_a_player_carries_the_samples_as_they_are(length, amplitude):
     sound = amplitude * np.random.default_rng(length).uniform(-1, 1, length)
-    [(samples, rate)] = sounds_of(player(sound, RATE, title="a sound"))
+    [(samples, rate)] = sounds_of(player(sound, RATE, title="a sound", boost=False))
     assert rate == RATE
     np.testing.assert_allclose(samples, sound, atol=2 / 2**15)
 
 
 def test_a_player_takes_a_recording():
     recording = Recording(tone(50).astype(np.float32), RATE)
-    [(samples, rate)] = sounds_of(player(recording, title="a recording"))
+    (samples, rate), _ = sounds_of(player(recording, title="a recording"))
     assert (len(samples), rate) == (RATE, RATE)
 
 
 @pytest.mark.parametrize("rate", [500, 1000, 2000, 2999])
 def test_rates_that_browsers_refuse_are_raised_without_changing_the_sound(rate):
-    [(samples, raised)] = sounds_of(player(tone(50, seconds=2, rate=rate), rate, title="slow"))
+    [(samples, raised)] = sounds_of(player(tone(50, seconds=2, rate=rate), rate, title="slow", boost=False))
     assert raised >= 3000
     assert len(samples) / raised == pytest.approx(2, abs=0.01)
     middle = samples[raised // 2 : -raised // 2]
@@ -57,7 +57,7 @@ def test_rates_that_browsers_refuse_are_raised_without_changing_the_sound(rate):
 
 
 def test_the_version_for_small_speakers_is_two_octaves_higher_and_as_long():
-    original, boosted = sounds_of(player(tone(50, seconds=4), RATE, title="low", boost=True))
+    original, boosted = sounds_of(player(tone(50, seconds=4), RATE, title="low"))
     frequencies, power = welch(boosted[0], RATE, nperseg=4096)
     assert frequencies[power.argmax()] == pytest.approx(200, abs=4)
     assert len(boosted[0]) == len(original[0])
@@ -65,14 +65,20 @@ def test_the_version_for_small_speakers_is_two_octaves_higher_and_as_long():
 
 
 def test_the_version_for_small_speakers_says_so():
-    text = player(tone(50), RATE, title="low", boost=True).data
+    text = player(tone(50), RATE, title="low").data
     assert "Playback only" in text
     assert "2 octaves higher" in text
-    assert "Playback only" not in player(tone(50), RATE, title="low").data
+    assert "Playback only" not in player(tone(50), RATE, title="low", boost=False).data
+
+
+@given(st.integers(1, 600))
+def test_a_sound_however_short_has_both_versions(length):
+    full, small = sounds_of(player(np.full(length, 0.5), RATE, title="short"))
+    assert len(full[0]) == len(small[0]) == length
 
 
 def test_comparing_keeps_the_difference_in_level_in_both_versions():
-    a, a_boosted, b, b_boosted = (s for s, _ in sounds_of(compare(tone(60), tone(60) / 4, RATE, boost=True)))
+    a, a_boosted, b, b_boosted = (s for s, _ in sounds_of(compare(tone(60), tone(60) / 4, RATE)))
     assert np.abs(a).max() / np.abs(b).max() == pytest.approx(4, rel=0.01)
     assert np.abs(a_boosted).max() / np.abs(b_boosted).max() == pytest.approx(4, rel=0.01)
 
@@ -80,7 +86,7 @@ def test_comparing_keeps_the_difference_in_level_in_both_versions():
 def test_titles_are_text_and_every_picture_and_player_has_words():
     page = compare(tone(60), tone(90), RATE, titles=("<b>5 > 4</b>", 'the "other"')).data
     assert "<b>5" not in page
-    assert len(re.findall(r'<img alt="[^"]+"', page)) == len(re.findall("<img", page)) == 2
+    assert len(re.findall(r'<img loading="lazy" alt="[^"]+"', page)) == len(re.findall("<img", page)) == 2
     assert len(re.findall(r'<audio [^>]*aria-label="[^"]+"', page)) == 2
     assert 'alt="beats"' in player(tone(60), RATE, title="x", alt="beats").data
 

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "execute": ["ChapterError", "Run", "execute"],
         "site": ["build", "render"],
         "links": ["broken_links"],
-        "check": ["Problem", "check_site", "find_browser"],
+        "browser": ["find_browser"],
+        "check": ["check_site"],
     },
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import http.server
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("task", choices=sorted(TASKS))
     parser.add_argument("--profile", choices=sorted(PROFILES), default="smoke")
     parser.add_argument("--output", type=Path, default=ROOT, help="folder that holds _build")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=int, default=8000, help="of `serve`")
+    parser.add_argument("--pictures", type=Path, help="folder for screenshots that `check` takes")
     options = parser.parse_args(arguments)
     return TASKS[options.task](options)
 
@@ -60,19 +62,22 @@ def _links(options) -> int:
 
 
 def _check(options) -> int:
-    from hldm.book import check_site
+    from hldm.book.check import check_site, table
 
-    return _report(check_site(_site(options), executed=options.output / "_build" / "book"), "pages")
+    build = options.output / "_build"
+    visits = check_site(_site(options), executed=build / "book", pictures=options.pictures)
+    print(table(visits))
+    return _report([what for visit in visits for what in str(visit).splitlines()], "pages")
 
 
 def _serve(options) -> int:
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=_site(options))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler) as server:
-        print(f"http://127.0.0.1:{options.port}/book/intro.html (Ctrl-C ends)")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return 0
+    from hldm.book.serve import served
+
+    with served(_site(options), options.port) as address:
+        print(f"{address}/book/intro.html (Ctrl-C ends)")
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    return 0
 
 
 def _site(options) -> Path:

@@ -1,7 +1,7 @@
 // Runs inside a page: waits until everything is drawn, then reports what a reader would miss.
-// Arguments: the number of cell outputs expected (or null), how many seconds to wait for a thing to be drawn, and the
-// callback of the browser's driver.
-const [expectedOutputs, patience, done] = arguments;
+// Arguments: the number of cell outputs expected (or null), how many seconds to wait for a thing to be drawn, whether to
+// play the sounds, and the callback of the browser's driver.
+const [expectedOutputs, patience, listen, done] = arguments;
 const problems = [];
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -35,6 +35,7 @@ const checkFigures = async () => {
   for (const figure of all(".hldm-plotly")) {
     const label = figure.getAttribute("aria-label");
     if (!label?.trim()) problems.push("figure: no alternative text");
+    figure.scrollIntoView({ block: "center", behavior: "instant" });
     if (!(await until(() => figure.querySelector(".main-svg .gtitle")))) {
       problems.push(`figure: not drawn, or without title: ${label}`);
       continue;
@@ -81,11 +82,9 @@ const checkSounds = async () => {
   for (const audio of all("audio")) {
     const label = audio.getAttribute("aria-label");
     if (!label?.trim()) problems.push(`sound: no label ${name(audio)}`);
-    audio.load();
-    await checkSound(audio, label);
+    for (const src of [audio.getAttribute("src"), audio.dataset.small])
+      if (src) await checkSound(Object.assign(new Audio(src), { preload: "auto" }), label);
   }
-  for (const choice of all("[data-src]"))
-    await checkSound(new Audio(choice.dataset.src), choice.parentElement.textContent.trim());
 };
 
 // Contrast of WCAG 2; text on figures must stand out from the page in either theme.
@@ -127,8 +126,9 @@ const checkWidth = () => {
   await checkFigures();
   await checkWidgets();
   await checkFormulas();
-  await checkSounds();
+  if (listen) await checkSounds();
   checkOutputs();
   checkContrast();
   checkWidth();
+  scrollTo({ top: 0, behavior: "instant" });
 })().then(() => done(problems), (error) => done([...problems, `check: ${error}`]));

@@ -1,63 +1,58 @@
-"""Open every page in a real browser with the network cut, and list what a reader would miss."""
+"""Open every page in a real browser with the network cut: what would a reader miss, and what does a page weigh?"""
 
 from __future__ import annotations
 
-import http.server
+import gzip
 import json
-import shutil
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import nbformat
 
+from hldm.book import vendor
+from hldm.book.browser import DESKTOP, PHONE, View, look, open_browser, photograph, press_tab
 from hldm.book.links import pages_of
+from hldm.book.serve import served
 
 #: Cells with one of these tags show no output, or only after a click.
 HIDDEN_OUTPUT = {"remove-cell", "remove-output", "hide-cell", "hide-output"}
-SECONDS_PER_PAGE = 120
+#: Cells with one of these tags show no code, or only after a click.
+HIDDEN_INPUT = {"remove-cell", "remove-input", "hide-cell", "hide-input"}
+HEAVIEST = 3000.0  # kB that a page may load before its reader does anything, each file compressed
+WIDEST = 79  # columns of a line of code: more are cut or broken on a page
+GRAVE = ("serious", "critical")  # findings of axe that count
 
 
 @dataclass(frozen=True)
-class View:
-    """How a reader looks at a page: width and height in CSS pixels, and colour scheme."""
+class Visit:
+    """What was found on one page in one view.
 
-    width: int
-    height: int
-    scheme: str
-
-    def __str__(self) -> str:
-        return f"{self.width} px, {self.scheme}"
-
-
-DESKTOP = View(1280, 900, "light")
-PHONE = View(390, 844, "dark")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong on a page, and how it was looked at."""
+    Attributes
+    ----------
+    page : str
+    view : View
+    kilobytes : float
+        What the page loaded before its reader did anything, each file compressed with gzip.
+    axe : dict of str to int
+        Findings of axe-core by impact.
+    keys : dict of str to tuple of int
+        Kinds of controls: how many the Tab key reaches, and how many there are. Empty where it was not tried.
+    problems : list of str
+    """
 
     page: str
     view: View
-    what: str
+    kilobytes: float = 0.0
+    axe: dict[str, int] = field(default_factory=dict)
+    keys: dict[str, tuple[int, int]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return f"{self.page} ({self.view}): {self.what}"
-
-
-def find_browser() -> tuple[str, str] | None:
-    """Paths of Chromium and its driver, or None where one of them is not installed."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    browser = next(filter(None, map(shutil.which, names)), None)
-    driver = shutil.which("chromedriver")
-    return (browser, driver) if browser and driver else None
+        return "\n".join(f"{self.page} ({self.view}): {what}" for what in self.problems)
 
 
 def check_site(
@@ -67,7 +62,7 @@ def check_site(
     views: Sequence[View] = (DESKTOP, PHONE),
     pictures: Path | None = None,
     patience: float = 10,
-) -> list[Problem]:
+) -> list[Visit]:
     """Open every page of a site in every view.
 
     Parameters
@@ -77,6 +72,7 @@ def check_site(
     executed : Path, optional
         Folder of the executed notebooks; every output in them must be visible on the page of that name.
     views : sequence of View
+        In the first one sounds are played and the Tab key is pressed.
     pictures : Path, optional
         Folder for a full-length screenshot of every page and view.
     patience : float
@@ -84,36 +80,96 @@ def check_site(
 
     Returns
     -------
-    list of Problem
-        Console errors, failed or outgoing requests, missing outputs, figures, widgets and formulas, images without
-        alternative text, sounds that do not play, faint text on figures, pages wider than the screen.
+    list of Visit
+        Their problems: console errors, failed or outgoing requests, missing outputs, figures, widgets and formulas,
+        images without alternative text, sounds that do not play, grave findings of axe, controls that no key reaches,
+        pages that are too heavy or wider than the screen.
 
     Raises
     ------
     RuntimeError
-        If no Chromium is installed, or the site has no page.
+        If no Chromium is installed, axe-core cannot be fetched, or the site has no page.
     """
     pages = [path.relative_to(site).as_posix() for path in pages_of(site)]
-    problems = []
-    with _serve(site) as address, _browser() as driver:
+    visits, axe = [], vendor.axe()
+    with served(site) as address, open_browser() as driver:
         for view in views:
-            _look(driver, view)
+            look(driver, view)
             for page in pages:
-                found = _check_page(driver, f"{address}/{page}", _expected_outputs(executed, page), patience)
-                problems += [Problem(page, view, what) for what in found]
+                visit = Visit(page, view, problems=_code_too_wide(executed, page) if view == views[0] else [])
+                visits.append(_look_at(driver, address, site, visit, axe, executed, patience, view == views[0]))
                 if pictures:
                     name = f"{page.removesuffix('.html').replace('/', '-')}-{view.width}-{view.scheme}.png"
-                    _photograph(driver, view, pictures / name)
-    return problems
+                    photograph(driver, view, pictures / name)
+    return visits
 
 
-def _check_page(driver, url: str, outputs: int | None, patience: float) -> list[str]:
+def table(visits: Sequence[Visit]) -> str:
+    """A line for each page and view: weight, findings of axe, what the Tab key reaches, problems."""
+    lines = [f"{'page':<28} {'view':<14} {'kB':>6}  {'axe':<24} keys"]
+    for visit in visits:
+        axe = ", ".join(f"{count} {impact}" for impact, count in visit.axe.items()) or "nothing"
+        keys = ", ".join(f"{kind} {reached}/{there}" for kind, (reached, there) in visit.keys.items())
+        problems = f"  {len(visit.problems)} problems" if visit.problems else ""
+        lines.append(f"{visit.page:<28} {visit.view!s:<14} {visit.kilobytes:>6.0f}  {axe:<24} {keys}{problems}")
+    return "\n".join(lines)
+
+
+def _look_at(driver, address: str, site: Path, visit: Visit, axe: str, executed, patience: float, first: bool) -> Visit:
     driver.get_log("performance"), driver.get_log("browser")  # what the page before left
+    url = f"{address}/{visit.page}"
     driver.get(url)
-    script = files("hldm.book").joinpath("check.js").read_text(encoding="utf-8")
-    found = driver.execute_async_script(script, outputs, patience)
-    found += [f"console: {entry['message']}" for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
-    return found + list(_failed_requests(driver.get_log("performance"), url))
+    driver.execute_async_script(_script("settle.js"))
+    log = driver.get_log("performance")
+    kilobytes = _weight(log, site, address)
+    problems = [*visit.problems]
+    if kilobytes > HEAVIEST:
+        problems.append(f"weight: {kilobytes:.0f} kB before the first interaction, at most {HEAVIEST:.0f} expected")
+    problems += driver.execute_async_script(
+        _script("check.js"), _expected_outputs(executed, visit.page), patience, first
+    )
+    impacts: dict[str, int] = {}
+    driver.execute_script(axe)
+    for rule, impact, elements in driver.execute_async_script(_script("axe.js")):
+        impacts[impact] = impacts.get(impact, 0) + len(elements)
+        if impact in GRAVE:
+            problems.append(f"axe: {rule} ({impact}) of {len(elements)}: {elements[0]}")
+    keys = _press_keys(driver, problems) if first else {}
+    problems += [f"console: {entry['message']}" for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+    problems += _failed_requests([*log, *driver.get_log("performance")], url)
+    return Visit(visit.page, visit.view, kilobytes, impacts, keys, problems)
+
+
+def _script(name: str) -> str:
+    return files("hldm.book").joinpath(name).read_text(encoding="utf-8")
+
+
+def _weight(log: list[dict], site: Path, address: str) -> float:
+    """Compressed kB of the files that were asked for."""
+    events = [json.loads(entry["message"])["message"] for entry in log]
+    urls = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
+    paths = {site / unquote(urlsplit(url).path).lstrip("/") for url in urls if url.startswith(address)}
+    return sum(_compressed(path) for path in paths if path.is_file()) / 1000
+
+
+@cache
+def _compressed(path: Path) -> int:
+    content = path.read_bytes()
+    return min(len(content), len(gzip.compress(content)))
+
+
+def _press_keys(driver, problems: list[str]) -> dict[str, tuple[int, int]]:
+    """Press Tab through the text of the page, and see what gets the focus."""
+    there = driver.execute_script(f"{_script('keys.js')}; return hldmKeys.start();")
+    reached, before = [], -1
+    while len(reached) < there and len(reached) > before:  # a player takes several presses
+        before = len(reached)
+        for _ in range(40):
+            press_tab(driver)
+        reached = driver.execute_script("return hldmKeys.reached();")
+    found, missed = driver.execute_script("return hldmKeys.end();")
+    problems += [f"keyboard: Tab does not reach {what}" for what in missed]
+    return {kind: tuple(counts) for kind, counts in found.items()}
 
 
 def _failed_requests(log: list[dict], page: str) -> Iterator[str]:
@@ -131,74 +187,25 @@ def _failed_requests(log: list[dict], page: str) -> Iterator[str]:
             yield f"request: {what['response']['url']} answered {what['response']['status']}"
 
 
+def _cells(executed: Path | None, page: str) -> list | None:
+    """Cells of the executed notebook; None where the page is no notebook."""
+    path = executed and executed / Path(page).with_suffix(".ipynb").name
+    return nbformat.read(path, as_version=4).cells if path and path.exists() else None
+
+
 def _expected_outputs(executed: Path | None, page: str) -> int | None:
     """How many cells of the executed notebook show an output; None where the page is no notebook."""
-    path = executed and executed / Path(page).with_suffix(".ipynb").name
-    if not path or not path.exists():
+    cells = _cells(executed, page)
+    if cells is None:
         return None
-    cells = nbformat.read(path, as_version=4).cells
     return sum(bool(cell.get("outputs")) and not HIDDEN_OUTPUT & set(cell.metadata.get("tags", [])) for cell in cells)
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    """Says nothing: failed requests are the browser's to report, and it may leave before an answer is complete."""
-
-    def log_message(self, *_):
-        pass
-
-    def handle(self):
-        with suppress(ConnectionError):
-            super().handle()
-
-
-@contextmanager
-def _serve(site: Path) -> Iterator[str]:
-    """Serve a folder on this machine; gives its address."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=site)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-
-
-@contextmanager
-def _browser():
-    """A headless Chromium that resolves no name and may play sound without a click."""
-    from selenium import webdriver
-
-    found = find_browser()
-    if not found:
-        raise RuntimeError("found no chromium with chromedriver, expected both on PATH")
-    options = webdriver.ChromeOptions()
-    options.binary_location, driver_path = found
-    for flag in (
-        "headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu", "no-proxy-server", "mute-audio",
-        "disable-background-networking", "disable-component-update", "hide-scrollbars",
-        "autoplay-policy=no-user-gesture-required", "host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-    ):  # fmt: skip
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
-    driver.set_script_timeout(SECONDS_PER_PAGE)
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-def _look(driver, view: View) -> None:
-    metrics = {"width": view.width, "height": view.height, "deviceScaleFactor": 1, "mobile": view.width < 600}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    scheme = {"features": [{"name": "prefers-color-scheme", "value": view.scheme}]}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
-
-
-def _photograph(driver, view: View, path: Path) -> None:
-    """The whole page, however long, in a window of that height."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    height = driver.execute_script("return document.documentElement.scrollHeight")
-    _look(driver, replace(view, height=height))
-    time.sleep(1)  # for what moves when the window grows
-    driver.save_screenshot(str(path))
-    _look(driver, view)
+def _code_too_wide(executed: Path | None, page: str) -> list[str]:
+    shown = [
+        cell.source.splitlines()
+        for cell in _cells(executed, page) or []
+        if cell.cell_type == "code" and not HIDDEN_INPUT & set(cell.metadata.get("tags", []))
+    ]
+    wide = [line for lines in shown for line in lines if len(line) > WIDEST]
+    return [f"code: {len(wide)} lines of more than {WIDEST} columns, such as {wide[0].strip()}"] if wide else []

@@ -118,6 +118,7 @@ def _prepare_for_page(path: Path, run: Run, profile: str) -> None:
     """Hide what papermill injected, drop its machine-dependent notes, and state the costs at the end."""
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("papermill", None)
+    notebook.metadata.pop("widgets", None)  # what needs a kernel is not on the page
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         tags = cell.metadata.get("tags", [])

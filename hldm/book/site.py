@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hldm.book.execute import ChapterError, Run, execute
+from hldm.book.media import take_out
 from hldm.book.statistics import statistics_page
 from hldm.book.vendor import fetch_assets
 
@@ -86,4 +87,5 @@ def render(output: Path = ROOT) -> Path:
     done = subprocess.run([*jupyter_book, "build", folder, *options], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"jupyter-book failed:\n{done.stdout}\n{done.stderr}")
+    take_out(folder / "html")
     return folder / "html"

@@ -1,7 +1,7 @@
 """Fetch the scripts and fonts of the site by package name, so that its pages work without a network.
 
 Nothing fetched is kept in the project: archives lie in the cache folder, and what the pages need is unpacked into
-the build folder. plotly's script comes out of its Python wheel.
+the build folder.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -55,14 +56,24 @@ PACKAGES = (
         files=("tex-mml-chtml.js", "a11y/*", "input/tex/extensions/*", "output/chtml/fonts/woff-v2/*", "sre/**"),
         target="mathjax",
     ),
+    # Of the same release as `plotly` in requirements.txt, with its charts on two axes: a third of the whole.
     Package(
-        "@jupyter-widgets/html-manager",
-        "1.0.15",
-        "5thBIV6ymNgmPVOHvzx+gGy8ZSKmSazhtGw4/c4xJDVzRhG9PTeQsRjF3FUTopvFi//SABeNz1yp47bCrJ3CQA==",
-        folder="package/dist",
-        files=("embed.js", "*.woff2", "*.woff", "*.ttf"),
-        target="widgets",
+        "plotly.js-cartesian-dist-min",
+        "4.1.1",
+        "o8GrFeusncwBIxbBynRJpY4pkgVB6caM+JLpwrLYbbsO7dZ8FJ+SVN2Fr+L7kiG/Z6w4P5O0Jus/Qr5EefHVeg==",
+        folder="package",
+        files=("plotly-cartesian.min.js",),
+        target="plotly",
     ),
+)
+#: Finds on a page what keeps people out. It is for the check alone: the site does not have it.
+AXE = Package(
+    "axe-core",
+    "4.14.1",
+    "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+    folder="package",
+    files=("axe.min.js",),
+    target="axe",
 )
 
 
@@ -74,7 +85,7 @@ def fetch_archives() -> None:
     RuntimeError
         If a package cannot be fetched, or its archive is not the one that was pinned.
     """
-    for package in PACKAGES:
+    for package in (*PACKAGES, AXE):
         _archive(package)
 
 
@@ -86,14 +97,24 @@ def fetch_assets(target: Path) -> None:
     RuntimeError
         If a package cannot be fetched, or its archive is not the one that was pinned.
     """
-    import plotly
-
     shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-    shutil.copy(script, target / script.name)
     for package in PACKAGES:
-        _unpack(package, _archive(package), target / package.target)
+        for path, content in _files(package):
+            out = target / package.target / path
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(content)
+
+
+def axe() -> str:
+    """The script of `AXE`.
+
+    Raises
+    ------
+    RuntimeError
+        As of `fetch_assets`.
+    """
+    [(_, script)] = _files(AXE)
+    return script.decode()
 
 
 def _archive(package: Package) -> Path:
@@ -129,17 +150,16 @@ def _npm(*arguments: str, cwd: str) -> None:
         raise RuntimeError(f"npm {' '.join(arguments)} failed:\n{done.stderr}")
 
 
-def _unpack(package: Package, archive: Path, target: Path) -> None:
-    with tarfile.open(archive) as tar:
+def _files(package: Package) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """What the site needs of a package: paths below its folder, and contents."""
+    with tarfile.open(_archive(package)) as tar:
         for member in tar:
             path = PurePosixPath(member.name)
             if not member.isfile() or not path.is_relative_to(package.folder):
                 continue
             inside = path.relative_to(package.folder)
             if any(_matches(inside, pattern) for pattern in package.files):
-                out = target / inside
-                out.parent.mkdir(parents=True, exist_ok=True)
-                out.write_bytes(tar.extractfile(member).read())
+                yield inside, tar.extractfile(member).read()
 
 
 def _matches(path: PurePosixPath, pattern: str) -> bool:

@@ -8,10 +8,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "session": ["Session", "setup"],
         "plots": ["bars", "mel_spectrogram", "show", "spectrogram", "waveform"],
         "audio": ["compare", "player"],
-        "diffusion": ["beat_maps", "latent", "scrub"],
+        "diffusion": ["beat_maps", "latent"],
         "embeddings": ["cloud", "matrix", "shaded"],
         "graph": ["explore"],
-        "form": ["Form", "what_if_panel"],
-        "widgets": ["choices"],
+        "form": ["Form"],
+        "widgets": ["choices", "scrub", "what_if_panel"],
     },
 )

@@ -1,22 +1,21 @@
-"""Players for heart sounds: a page carries the sound itself, at its true loudness, with a moving cursor.
+"""Players for heart sounds: the sound itself, at its true loudness, under a spectrogram with a moving cursor.
 
 Nothing here normalises: a grade II murmur must stay softer than a grade IV one. Small speakers, which do not reproduce
-the range below 150 Hz where most of a heart sound's energy lies, get a second, labelled version.
+the range below 150 Hz where most of a heart sound's energy lies, get a second version, labelled as such; one switch
+chooses it for all players of a page.
 """
 
 from __future__ import annotations
 
-import base64
 import html
 import io
-from functools import cache
-from importlib.resources import files
-from itertools import count
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hldm.show.difference import comparable, difference
+from hldm.show.page import HIGHEST, data_uri, output, spectrum
 from hldm.show.plots import decibels
 
 if TYPE_CHECKING:
@@ -25,11 +24,10 @@ if TYPE_CHECKING:
 LOWEST_RATE = 3000  # Hz; browsers refuse to decode WAV files below it
 SHIFT_OCTAVES = 2  # from 25-200 Hz to 100-800 Hz
 BOOSTED_PEAK = 0.9  # of full scale
-HIGHEST = 800.0  # Hz, top of the spectrogram
-_numbers = count(1)  # radio buttons and labels need names that are unique on a page
+SWITCH = '<button type="button" class="hldm-ab">Switch sounds while they play</button>'
 
 
-def player(sound, sampling_rate: int | None = None, *, title: str, alt: str = "", boost: bool = False) -> HTML:
+def player(sound, sampling_rate: int | None = None, *, title: str, alt: str = "", boost: bool = True) -> HTML:
     """An audio player under a spectrogram with a moving cursor.
 
     Parameters
@@ -42,7 +40,7 @@ def player(sound, sampling_rate: int | None = None, *, title: str, alt: str = ""
     alt : str
         What there is to see in the spectrogram; by default its title, duration and range.
     boost : bool
-        Offer a second version for small speakers, shifted up by two octaves and amplified. It is for listening
+        Bring a second version for small speakers, shifted up by two octaves and amplified. It is for listening
         only, and says so.
 
     Returns
@@ -54,9 +52,7 @@ def player(sound, sampling_rate: int | None = None, *, title: str, alt: str = ""
     ValueError
         If the sound is empty, not one-dimensional, not finite, or has no sampling rate.
     """
-    samples, rate = _samples(sound, sampling_rate)
-    gain = _gain([_shifted(samples, rate)]) if boost else None
-    return _html(_figure(samples, rate, title, alt, gain))
+    return output(players([title], [sound], sampling_rate, alts=[alt], boost=boost)[0])
 
 
 def compare(
@@ -66,12 +62,13 @@ def compare(
     *,
     titles: tuple[str, str] = ("A", "B"),
     alts: tuple[str, str] = ("", ""),
-    boost: bool = False,
+    boost: bool = True,
 ) -> HTML:
     """Two players side by side, on one scale of level and colour; below each other on a phone.
 
-    Two generated sounds of equal length are also held against each other: which facts of the record differ, where the
-    level does, and how far each subspace of the latent moved.
+    A button changes from one sound to the other without a pause. Two generated sounds of equal length are also held
+    against each other: which facts of the record differ, where the level does, and how far each subspace of the latent
+    moved.
 
     Parameters
     ----------
@@ -86,12 +83,27 @@ def compare(
     Returns
     -------
     IPython.display.HTML
+
+    Raises
+    ------
+    ValueError
+        As for `player`.
     """
-    sounds = [_samples(sound, sampling_rate) for sound in (a, b)]
-    gain = _gain([_shifted(*sound) for sound in sounds]) if boost else None
-    figures = [_figure(*sound, title, alt, gain) for sound, title, alt in zip(sounds, titles, alts, strict=True)]
-    body = '<div class="hldm-pair">' + "".join(figures) + "</div>"
-    return _html(body + difference(a, b, titles) if comparable(a, b) else body)
+    pair = "".join(players(titles, (a, b), sampling_rate, alts=alts, boost=boost))
+    below = difference(a, b, titles) if comparable(a, b) else ""
+    return output(f'<div class="hldm-both"><div class="hldm-pair">{pair}</div>{SWITCH}{below}</div>')
+
+
+def players(
+    titles: Sequence[str], sounds: Sequence, sampling_rate: int | None = None, *, alts: Sequence[str] = (), boost: bool
+) -> list[str]:
+    """HTML of a player for each sound; their versions for small speakers are amplified by the same gain."""
+    heard = [_samples(sound, sampling_rate) for sound in sounds]
+    shifted = [_shifted(*each) if boost else None for each in heard]
+    peak = max((float(np.abs(each).max()) for each in shifted if each is not None), default=0)
+    gain = BOOSTED_PEAK / peak if peak else 1.0
+    made = zip(heard, titles, alts or [""] * len(heard), shifted, strict=True)
+    return [_figure(*each, title, alt, small, gain) for each, title, alt, small in made]
 
 
 def _samples(sound, sampling_rate: int | None) -> tuple[np.ndarray, int]:
@@ -106,40 +118,34 @@ def _samples(sound, sampling_rate: int | None) -> tuple[np.ndarray, int]:
     return samples, int(rate)
 
 
-def _figure(samples: np.ndarray, rate: int, title: str, alt: str, gain: float | None) -> str:
-    """One player: title, spectrogram with cursor and axes, controls, and the choice of version."""
+def _figure(samples: np.ndarray, rate: int, title: str, alt: str, small: np.ndarray | None, gain: float) -> str:
+    """One player: title, spectrogram with cursor and axes, controls, and what the other version is."""
     duration = len(samples) / rate
     alt = alt or f"Spectrogram of “{title}”: {duration:.1f} seconds, 0 to {HIGHEST:.0f} hertz."
+    _, frequencies, levels = decibels(samples, rate, hop=max(32, len(samples) // 600))  # at most about 600 columns
+    colours = {"vmin": -80, "vmax": 0, "cmap": "magma"}  # the same colours for the same level everywhere
+    picture = spectrum(levels[frequencies <= HIGHEST], alt, duration, cursor=True, **colours)
+    other, note = "", ""
+    if small is not None:
+        other = f' data-small="{_wav(gain * small, rate)}"'
+        said = f"For small speakers: {SHIFT_OCTAVES} octaves higher and {20 * np.log10(gain):+.0f} dB. Playback only."
+        note = f'<p class="hldm-note hldm-small">{said}</p>\n'
+    title = html.escape(title)
     return f"""<figure class="hldm-player">
-<figcaption>{html.escape(title)}</figcaption>
-<div class="hldm-plot">
-<span class="hldm-y">{HIGHEST:.0f} Hz</span><span class="hldm-y hldm-low">0</span>
-<div class="hldm-image"><img alt="{html.escape(alt)}" src="{_image(samples, rate)}"><i></i></div>
-<span class="hldm-x">0 s</span><span class="hldm-x hldm-end">{duration:.1f} s</span>
-</div>
-<audio controls preload="auto" aria-label="{html.escape(title)}" src="{_wav(samples, rate)}"></audio>
-{_boost_choice(samples, rate, gain)}</figure>"""
-
-
-def _boost_choice(samples: np.ndarray, rate: int, gain: float | None) -> str:
-    if gain is None:
-        return ""
-    boosted = _wav(gain * _shifted(samples, rate), rate)
-    label = f"For small speakers: {SHIFT_OCTAVES} octaves higher and {20 * np.log10(gain):+.0f} dB. Playback only."
-    return f'<label><input type="checkbox" data-src="{boosted}"> {label}</label>\n'
+<figcaption>{title}</figcaption>
+{picture}
+<audio controls preload="none" data-seconds="{duration:.3f}" aria-label="{title}" src="{_wav(samples, rate)}"{other}>
+</audio>
+{note}</figure>"""
 
 
 def _shifted(samples: np.ndarray, rate: int) -> np.ndarray:
     """The sound some octaves higher at the same pace: stretched by a phase vocoder, then played faster."""
     import librosa
 
-    return librosa.effects.pitch_shift(samples, sr=rate, n_steps=12 * SHIFT_OCTAVES, n_fft=512)
-
-
-def _gain(sounds: list[np.ndarray]) -> float:
-    """The factor that brings the loudest of these sounds to `BOOSTED_PEAK`."""
-    peak = max(float(np.abs(sound).max()) for sound in sounds)
-    return BOOSTED_PEAK / peak if peak else 1.0
+    window = 512
+    padded = np.pad(samples, (0, max(0, window - len(samples))))
+    return librosa.effects.pitch_shift(padded, sr=rate, n_steps=12 * SHIFT_OCTAVES, n_fft=window)[: len(samples)]
 
 
 def _wav(samples: np.ndarray, rate: int) -> str:
@@ -153,31 +159,4 @@ def _wav(samples: np.ndarray, rate: int) -> str:
         samples, rate = resample_poly(samples, factor, 1), rate * factor
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(samples, -1, 1), rate, format="WAV", subtype="PCM_16")
-    return "data:audio/wav;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _image(samples: np.ndarray, rate: int) -> str:
-    """A data URI of the spectrogram as PNG: one pixel a bin, the same colours for the same level everywhere."""
-    from matplotlib.image import imsave
-
-    hop = max(32, len(samples) // 600)  # at most about 600 columns
-    _, frequencies, levels = decibels(samples, rate, hop=hop)
-    buffer = io.BytesIO()
-    imsave(buffer, levels[frequencies <= HIGHEST], vmin=-80, vmax=0, cmap="magma", origin="lower", format="png")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("hldm.show").joinpath(name).read_text(encoding="utf-8")
-
-
-def _html(body: str, script: str = "show.js") -> HTML:
-    """The body with the style and script it needs: Colab shows every output in a frame of its own."""
-    from IPython.display import HTML
-
-    name = f"hldm-{next(_numbers)}"
-    return HTML(
-        f'<div class="hldm-show" id="{name}"><style>{_asset("show.css")}</style>{body}'
-        f"<script>(({_asset(script)}))(document.currentScript.parentElement)</script></div>"
-    )
+    return data_uri(buffer.getvalue(), "audio/wav")

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import html
-import io
-from base64 import b64encode
 from dataclasses import fields
 
 import numpy as np
 
 from hldm.config import AudioConfig
 from hldm.data.records import ClinicalRecord, SystolicMurmur
+from hldm.show.page import HIGHEST, spectrum
 from hldm.show.plots import COLOURS
 
 RANGE = 12.0  # dB at which the colours of a difference end
 SPLIT = 100.0  # Hz; S1 and S2 lie mainly below, murmurs above
-HIGHEST = 800.0  # Hz, as in the players
 FAR = 1.5  # standard deviations at which a bar is full
 STRANGERS = 2**0.5  # between two independent draws of unit variance
 
@@ -78,19 +76,14 @@ def _map(a, b, titles: tuple[str, str]) -> str:
     alt = f"{title}. On average {below:.1f} dB apart below {SPLIT:g} hertz and {above:.1f} dB above."
     return f"""<figure class="hldm-map">
 <figcaption>{html.escape(title)}</figcaption>
-<div class="hldm-plot">
-<span class="hldm-y">{HIGHEST:.0f} Hz</span><span class="hldm-y hldm-low">0</span>
-<div class="hldm-image"><img alt="{html.escape(alt)}" src="{_picture(levels, centres)}"></div>
-<span class="hldm-x">0 s</span><span class="hldm-x hldm-end">{a.duration:.1f} s</span>
-</div>
+{spectrum(_picture(levels, centres), alt, a.duration)}
 <p class="hldm-scale"><span>softer by {RANGE:g} dB</span><i></i><span>louder by {RANGE:g} dB</span></p>
 <p class="hldm-note">Mean difference {below:.1f} dB below {SPLIT:g} Hz, {above:.1f} dB above.</p></figure>"""
 
 
-def _picture(levels: np.ndarray, centres: np.ndarray) -> str:
-    """A data URI of the difference as PNG: clear where nothing changed, so that it suits light and dark pages."""
+def _picture(levels: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Colours of the difference: clear where nothing changed, so that they suit light and dark pages."""
     from matplotlib.colors import to_rgb
-    from matplotlib.image import imsave
 
     rows = np.linspace(0, HIGHEST, 51)
     weights = np.stack([np.interp(rows, centres, unit) for unit in np.eye(len(centres))], axis=1)
@@ -98,9 +91,7 @@ def _picture(levels: np.ndarray, centres: np.ndarray) -> str:
     image = np.empty((*change.shape, 4))
     image[..., :3] = np.where(change[..., None] > 0, to_rgb(COLOURS[1]), to_rgb(COLOURS[0]))
     image[..., 3] = np.abs(change)
-    buffer = io.BytesIO()
-    imsave(buffer, (255 * image).astype(np.uint8), origin="lower", format="png")
-    return "data:image/png;base64," + b64encode(buffer.getvalue()).decode()
+    return (255 * image).astype(np.uint8)
 
 
 def _bars(a, b) -> str:

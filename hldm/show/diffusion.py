@@ -1,22 +1,14 @@
-"""Pictures of the denoiser at work: latents, maps over pairs of beats, and a slider through the steps of a sampler."""
+"""Pictures of the denoiser at work: latents, and maps over pairs of beats."""
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from hldm.config import SUBSPACES
-from hldm.show.audio import _html
-from hldm.show.widgets import _panel
-
-if TYPE_CHECKING:
-    from IPython.display import HTML
 
 
 def latent(z: np.ndarray, frame_seconds: float, *, title: str, span: float = 3.0) -> go.Figure:
@@ -100,44 +92,3 @@ def beat_maps(
         menu = {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.05, "yanchor": "bottom"}
         figure.update_layout(updatemenus=[menu], margin={"t": 100})
     return figure
-
-
-def scrub(outputs: Mapping, *, title: str, control: str) -> HTML:
-    """A slider through outputs computed before, such as players of the steps of a sampler; it needs no kernel.
-
-    Whoever listens while the slider moves goes on listening at the same moment of the next sound.
-
-    Parameters
-    ----------
-    outputs : mapping of str to object
-        From the name of a place on the slider to what to show there, in their order: a string of HTML, or an object
-        with ``_repr_html_`` such as `hldm.show.player` returns.
-    title : str
-    control : str
-        The label of the slider.
-
-    Returns
-    -------
-    IPython.display.HTML
-
-    Raises
-    ------
-    ValueError
-        Without outputs.
-
-    Examples
-    --------
-    >>> scrub({"t = 999": player(noise), "t = 0": player(heart)}, title="From noise to sound", control="Step")
-    """
-    if not outputs:
-        raise ValueError("outputs: found none, expected at least one place for the slider")
-    names = html.escape(json.dumps(list(outputs), ensure_ascii=False))
-    slider = (
-        f'<label>{html.escape(control)} <input type="range" min="0" max="{len(outputs) - 1}" step="1" value="0" '
-        f'data-names="{names}"></label><output aria-live="polite">{html.escape(next(iter(outputs)))}</output>'
-    )
-    body = "".join(_panel((str(i),), value) for i, value in enumerate(outputs.values()))
-    return _html(
-        f'<fieldset class="hldm-choices"><legend>{html.escape(title)}</legend>'
-        f'<div class="hldm-controls">{slider}</div>{body}</fieldset>'
-    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from hldm.show.audio import _html
+from hldm.show.page import output
 from hldm.show.plots import COLOURS
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def cloud(points: np.ndarray, colour_by: Mapping[str, Sequence], *, title: str, 
     first = next(iter(colour_by))
     for trace, name in zip(figure.data, owner, strict=True):
         trace.visible = name == first
-    menu = {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
+    menu = {"name": "Colour by", "buttons": buttons, "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
     below = {"y": -0.2, "yanchor": "top", "x": 0}
     figure.update_layout(title=title, xaxis_title=x, yaxis_title=y, height=440, legend=below, updatemenus=[menu])
     return figure
@@ -118,4 +118,4 @@ def shaded(words: Sequence[str], values: Sequence[float], *, title: str) -> HTML
         f'border-radius: 3px; padding: 0 2px">{html.escape(word)}</span>'
         for word, value in zip(words, values, strict=True)
     )
-    return _html(f"<figure><figcaption>{html.escape(title)}</figcaption><p>{' '.join(marks)}</p></figure>")
+    return output(f"<figure><figcaption>{html.escape(title)}</figcaption><p>{' '.join(marks)}</p></figure>")

@@ -1,15 +1,15 @@
-"""Ask what if: a form for a running notebook, and a panel of answers made beforehand for a page without a kernel."""
+"""Ask what if, in a running notebook: a form whose fields are those of a record."""
 
 from __future__ import annotations
 
 import dataclasses
 import html
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ipywidgets import HTML as Words
 from ipywidgets import (
+    Box,
     Button,
     Checkbox,
     Dropdown,
@@ -36,10 +36,9 @@ from hldm.data.records import (
 )  # fmt: skip
 from hldm.data.tables import read_table
 from hldm.knowledge import read_prompt
-from hldm.show.audio import _figure, _gain, _html, _samples, _shifted
-from hldm.show.difference import changes, difference
+from hldm.show.difference import changes
+from hldm.show.page import output
 from hldm.show.session import on_page
-from hldm.show.widgets import _menu, _panel
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -51,44 +50,6 @@ MURMURS = {"systolic": SystolicMurmur, "diastolic": DiastolicMurmur}
 OPEN = ""  # what a menu holds for None, which it would show as nothing chosen
 #: Fields that say nothing beside the murmur "Absent".
 OF_MURMUR = ("murmur_locations", "most_audible_location", *(f"{p}.{n}" for p, k in MURMURS.items() for n in k.kinds))
-
-
-def what_if_panel(
-    base: HeartSound, edits: Mapping[str, HeartSound], *, title: str, control: str = "What if", boost: bool = True
-) -> HTML:
-    """A heart beside its edits, of which a menu chooses one: players, difference and subspaces, without a kernel.
-
-    Parameters
-    ----------
-    base : HeartSound
-    edits : mapping of str to HeartSound
-        From what the menu calls an edit to its sound, of the same length as `base`.
-    title, control : str
-        Of the panel, and of its menu.
-    boost : bool
-        As of `hldm.show.player`; all versions for small speakers are amplified by the same gain.
-
-    Returns
-    -------
-    IPython.display.HTML
-
-    Raises
-    ------
-    ValueError
-        Without an edit, or for an edit of another length.
-    """
-    if not edits:
-        raise ValueError("edits: found none, expected one or more")
-    sounds = {name: _samples(sound, None) for name, sound in {"": base, **edits}.items()}
-    gain = _gain([_shifted(*sound) for sound in sounds.values()]) if boost else None
-    players = {name: _figure(*sound, name or "As it was", "", gain) for name, sound in sounds.items()}
-    chosen = "".join(_panel((name,), players[name]) for name in edits)
-    below = "".join(_panel((name,), difference(base, sound, ("base", name))) for name, sound in edits.items())
-    return _html(
-        f'<fieldset class="hldm-choices"><legend>{html.escape(title)}</legend>'
-        f'<div class="hldm-controls">{_menu(control, list(edits))}</div>'
-        f'<div class="hldm-pair">{players[""]}<div>{chosen}</div></div>{below}</fieldset>'
-    )
 
 
 class _Number(HBox):
@@ -178,8 +139,10 @@ class Form(VBox):
         self.message, self.output = Words(), Output()
         self.fill(base.record)
         rows = self._row(self.text, ("Read the text", self.read)), self._columns(), self._buttons()
-        note = "This page has no kernel: run the notebook to use the form."
-        super().__init__([*([Words(f"<b>{note}</b>")] if on_page() else []), *rows, self.message, self.output])
+        super().__init__([*rows, self.message, self.output])
+
+    def _repr_mimebundle_(self, **options) -> dict:
+        return {"text/html": _still(self)} if on_page() else super()._repr_mimebundle_(**options)
 
     def _row(self, *parts) -> HBox:
         """Widgets in a line; a pair of words and a method becomes a button."""
@@ -294,3 +257,28 @@ class Form(VBox):
         with self.output:
             clear_output(wait=True)
             display(page)
+
+
+def _still(form: Form) -> str:
+    """The form on a page, which has no kernel: everything in it is off, and it says why."""
+    note = "This form needs a kernel, and a page has none: open the notebook to use it."
+    return output(f'<fieldset class="hldm-form" disabled><legend>{note}</legend>{_shown(form)}</fieldset>').data
+
+
+def _shown(widget) -> str:
+    if isinstance(widget, Output):
+        return ""
+    if isinstance(widget, Words):
+        return f"<p>{widget.value}</p>" if widget.value else ""
+    if isinstance(widget, Button):
+        return f"<button>{widget.description}</button>"
+    if isinstance(widget, Box) and not isinstance(widget, _Number):
+        kind = "column" if isinstance(widget, VBox) else "row"
+        return f'<div class="hldm-{kind}">{"".join(map(_shown, widget.children))}</div>'
+    label, value = getattr(widget, "description", ""), getattr(widget, "label", getattr(widget, "value", None))
+    if isinstance(widget, _Number):
+        label = widget.known.description
+    if isinstance(widget, Text):
+        label, value = "Text", widget.placeholder
+    says = "not known" if value is None or value == () else ", ".join(value) if isinstance(value, tuple) else str(value)
+    return f'<label>{html.escape(label)} <input value="{html.escape(says)}"></label>'

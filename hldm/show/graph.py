@@ -15,7 +15,7 @@ import networkx as nx
 
 from hldm.data.tables import read_table
 from hldm.knowledge.graph import split_cell
-from hldm.show.audio import _html
+from hldm.show.page import output
 from hldm.show.plots import COLOURS
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def explore(graph: nx.MultiDiGraph, *, start: str, title: str, alt: str) -> HTML
     sources = {row.key: row.source for row in read_table("sources").itertuples() if row.key in used}
     data = json.dumps({"nodes": nodes, "facts": facts, "sources": sources, "start": number[start]})
     safe = data.replace("</", r"<\/")
-    return _html(
+    return output(
         f'<figure class="hldm-graph"><figcaption>{html.escape(title)}</figcaption>'
         f'<div class="hldm-controls">{_menu(nodes, number[start])}</div>{_legend()}'
         f"{_picture(graph, nodes, number, alt)}"
