@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from hldm.data.errors import DataError
 from hldm.engine.processes import average, average_gradients, team
+from hldm.paths import replacing
 
 
 def fit(
@@ -31,10 +33,12 @@ def fit(
 ) -> list[dict[str, float]]:
     """AdamW with linear warm-up and cosine annealing, with checkpoints.
 
+    A loss or a gradient that is not finite ends the training before it reaches the weights; the last checkpoint stays.
+
     All randomness of step k comes from a generator seeded with ``(seed, k)``. Nothing else is drawn, so resuming needs
     no state but weights and moments, and ends in the same bits.
 
-    Several processes (see `hldm.training.train`) train together: gradients and the log are their means, and the first
+    Several processes (see `hldm.engine.processes`) train together: gradients and the log are their means, and the first
     process alone writes and prints. All have the same generator. `step_loss` draws the whole batch from it and takes
     the rows of `hldm.engine.processes.share`: so the loss is that of one process with the whole batch.
 
@@ -58,8 +62,9 @@ def fit(
 
     Raises
     ------
-    ValueError
-        Where several processes were started for what is not shared, or the checkpoint is of another seed.
+    DataError
+        Where several processes were started for what is not shared; where the checkpoint is damaged, or that of
+        another seed or model; where a loss or a gradient is not finite.
     """
     processes = team()
     if processes.num_processes > 1 and not shared:
@@ -69,25 +74,16 @@ def fit(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "checkpoint.pt"
-    trained = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    optimizer = torch.optim.AdamW(trained.values(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _rate(k, steps, warmup))
-    start, log = 0, []
-    if path.is_file():
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-        if saved["seed"] != seed:
-            raise ValueError(f"{path}: seed is {saved['seed']}, expected {seed}: use the folder of another run")
-        module.load_state_dict(saved["module"])
-        optimizer.load_state_dict(saved["optimizer"])
-        schedule.load_state_dict(saved["schedule"])
-        start, log = saved["step"], saved["log"]
+    kept = {"module": module, "optimizer": optimizer, "schedule": schedule}
+    start, log = _resume(path, kept, seed) if path.is_file() else (0, [])
 
     def save(step: int) -> None:
-        state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(),
-                 "schedule": schedule.state_dict(), "step": step, "seed": seed, "log": log}  # fmt: skip
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        state = {name: part.state_dict() for name, part in kept.items()} | {"step": step, "seed": seed, "log": log}
+        with replacing(path) as partial:
+            torch.save(state, partial)
 
     recent: list[dict[str, float]] = []
     saved_at = time.monotonic()
@@ -96,13 +92,16 @@ def fit(
         loss, figures = step_loss(step, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients(trained)
-        nn.utils.clip_grad_norm_(trained, 1.0)
+        average_gradients(trained.values())
+        size = nn.utils.clip_grad_norm_(trained.values(), 1.0)
+        figures = {"loss": float(loss.detach()), **figures}
+        if not (math.isfinite(figures["loss"]) and math.isfinite(size)):
+            raise _not_finite(path, step, figures, trained)
         optimizer.step()
         schedule.step()
         if after_step is not None:
             after_step(step)
-        recent.append({"loss": float(loss.detach()), **figures})
+        recent.append(figures)
         if (step + 1) % log_every == 0 or step + 1 == steps:
             means = {k: sum(r[k] for r in recent) / len(recent) for k in recent[0]}
             log.append({"step": step + 1, **average(means)})
@@ -116,9 +115,58 @@ def fit(
     return log
 
 
+def _resume(path: Path, kept: Mapping, seed: int) -> tuple[int, list[dict[str, float]]]:
+    """Load a checkpoint into module, optimiser and schedule; returns the step it has reached, and the log."""
+    try:
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+        found, step, log = saved["seed"], saved["step"], saved["log"]
+    except Exception as error:  # a damaged file fails in as many ways as there are bytes
+        raise DataError("a checkpoint of this training, whole; remove it to start anew", file=path) from error
+    if found != seed:
+        raise DataError(f"{seed}: use the folder of another run", file=path, field="seed", value=found)
+    try:
+        for name, part in kept.items():
+            part.load_state_dict(saved[name])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise DataError(
+            "the checkpoint of the model that is trained; use the folder of another run", file=path
+        ) from error
+    return step, log
+
+
+def _not_finite(path: Path, step: int, figures: Mapping[str, float], trained: Mapping[str, nn.Parameter]) -> DataError:
+    """Names the step and what is not finite: figures of the loss, or else the first gradients."""
+    bad = {name: value for name, value in figures.items() if not math.isfinite(value)}
+    if "loss" not in bad:
+        wrong = [name for name, p in trained.items() if p.grad is not None and not p.grad.isfinite().all()]
+        bad = dict.fromkeys(f"gradient of {name}" for name in wrong[:3])
+    kept = f"{path} holds what was learnt before" if path.is_file() else "nothing was kept"
+    names = ", ".join(name if value is None else f"{name} {value}" for name, value in bad.items())
+    return DataError(
+        f"finite numbers; the weights are left as they were, and {kept}", field=f"step {step + 1}: {names}"
+    )
+
+
 def _rate(step: int, steps: int, warmup: int) -> float:
     """Learning rate over its maximum: linear up, cosine down to a twentieth."""
     if step < warmup:
         return (step + 1) / warmup
     progress = (step - warmup) / max(1, steps - warmup)
     return 0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def moving_average(module: nn.Module, decay: float, *, grown: bool) -> AveragedModel:
+    """Exponential moving average of weights.
+
+    Its memory grows with its age, so that short runs have one too. The average of a module that was an average before
+    is `grown`: it keeps its full memory, and moves away from those weights slowly.
+    """
+
+    @torch.no_grad()
+    def update(averaged, current, count):
+        torch._foreach_lerp_(averaged, list(current), 1 - min(decay, (1 + float(count)) / (10 + float(count))))
+
+    ema = AveragedModel(module, multi_avg_fn=update).requires_grad_(False)
+    if grown:
+        ema.n_averaged.fill_(round((10 * decay - 1) / (1 - decay)))  # the age at which the memory is full
+    return ema

@@ -154,15 +154,15 @@ def resynthesis_table(known: KnownClips, methods: Mapping[str, Method], **option
     )  # fmt: skip
 
 
-def by_way_of(vae: MultiScaleVAE, method: Method, grain: Tensor | None = None) -> Method:
+def by_way_of(vae: MultiScaleVAE, method: Method, noise_texture: Tensor | None = None) -> Method:
     """The same method on what the VAE makes of the log-mels, at the mean of its posterior.
 
-    `grain` is as of `MultiScaleVAE.decode`; the log-mels of `hldm.Synthesizer` have it.
+    `noise_texture` is as of `MultiScaleVAE.decode`; the log-mels of `hldm.Synthesizer` have it.
     """
 
     @torch.inference_mode()
     def there_and_back(log_mel: Tensor) -> Tensor:
-        return method(vae.decode(vae.encode(log_mel).mean, grain))
+        return method(vae.decode(vae.encode(log_mel).mean, noise_texture))
 
     return there_and_back
 
@@ -229,8 +229,8 @@ def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) 
     recordings, scored_on = unseen_corpus(profile.max_patients)
     known = real_clips(recordings, scored_on, vocoder.audio)
     methods = {"Griffin-Lim": partial(vocoder.mel.griffin_lim, iterations=rounds), "vocoder": vocoder.vocode}
-    grain = vocoder.mel.grain(vocoder.audio.clip_frames, seed=0)
-    decoded = {f"{name} after the VAE": by_way_of(vae, method, grain) for name, method in methods.items()}
+    texture = vocoder.mel.noise_texture(vocoder.audio.clip_frames, seed=0)
+    decoded = {f"{name} after the VAE": by_way_of(vae, method, texture) for name, method in methods.items()}
     table = resynthesis_table(known, methods | decoded)
     training = VocoderTraining()
     write_card(
