@@ -56,7 +56,7 @@ class VAEConfig:
     component_width: int = 64
     mean_db: float = -55.0  # log-mels enter the network as (x - mean_db) / scale_db
     scale_db: float = 12.0
-    beta: float = 0.15  # weight of the KL term once annealed; at .01 half of the latent is the grain of the noise
+    beta: float = 0.15  # weight of the KL term once annealed; at .01 half of the latent is the texture of the noise
     anneal_steps: int = 500
     delta: float = 0.1  # weight of L_disentangle, the paper's
     reading_weight: float = 2.0  # linear probes of the subspaces, trained along

@@ -21,6 +21,7 @@ from hldm.data.records import ClinicalRecord
 from hldm.data.spectrogram import LogMel
 from hldm.data.wav import write_wav
 from hldm.engine import GaussianDiffusion
+from hldm.engine.arguments import real_number, seed_of, single_precision
 from hldm.knowledge import read_prompt
 from hldm.models import MultiScaleVAE, StructuredUNet, Vocoder, split_subspaces
 from hldm.pretrained import WeightsError, same_front_end
@@ -133,6 +134,7 @@ class Synthesizer:
     #: Seconds. What is longer than a training clip is made of windows that overlap (`hldm.engine.windows`).
     DURATIONS = (1.0, 60.0)
 
+    @single_precision()
     def __init__(
         self,
         vae: MultiScaleVAE,
@@ -148,6 +150,7 @@ class Synthesizer:
         self.process = GaussianDiffusion(unet.config.diffusion)
 
     @classmethod
+    @single_precision()
     def from_pretrained(
         cls,
         folder: str | os.PathLike | None = None,
@@ -194,16 +197,17 @@ class Synthesizer:
         prompt : str or ClinicalRecord
             What it leaves open is drawn, with `seed`, from CirCor's own distributions.
         seed : int
-            Same seed and prompt, same sound.
+            From 0 to 2**63 - 1. Same seed and prompt, same sound, whatever default dtype or autocast is set.
         duration : float, optional
             Seconds, from 1 to 60; default: 5.12.
         num_inference_steps, guidance_scale : optional
-            Solver steps and strength of guidance; default: the model's.
+            Solver steps, from 1 to 1000, and strength of guidance, from 0 to 100; default: the model's.
 
         Raises
         ------
         DataError
-            For a prompt that contradicts itself or holds an impossible value, or a duration out of range.
+            For a prompt that contradicts itself or holds an impossible value, or an argument out of range: before
+            any work.
         """
         return self.batch([prompt], [seed], duration, num_inference_steps, guidance_scale)[0]
 
@@ -216,19 +220,32 @@ class Synthesizer:
         guidance_scale: float | None = None,
     ) -> list[HeartSound]:
         """Several heart sounds at once; `seeds` default to 0, 1, 2 ..."""
-        seeds = list(range(len(prompts))) if seeds is None else list(seeds)
+        # 0. Arguments that mean nothing are refused before any work.
+        seeds = [seed_of(seed) for seed in (range(len(prompts)) if seeds is None else seeds)]
         if len(seeds) != len(prompts):
             raise ValueError(f"found {len(seeds)} seeds for {len(prompts)} prompts, expected one each")
+        steps, scale = self.process.checked(num_inference_steps, guidance_scale)
+        duration = self._seconds(duration)
         if not prompts:
             return []
+        # 1. Prompts become records; the seed draws what they leave open.
         asked = [self._read(prompt) for prompt in prompts]
         records = [complete_record(record, seed) for record, seed in zip(asked, seeds, strict=True)]
+        # 2. Each heart gets its beats.
         frames = self._latent_frames(duration)
         grids = [self._grid(record, frames, seed) for record, seed in zip(records, seeds, strict=True)]
-        z, weights = self._diffuse(records, seeds, grids, num_inference_steps, guidance_scale)
+        # 3. The condition guides noise to a latent.
+        z, weights = self._diffuse(records, seeds, grids, steps, scale)
+        # 4. The latent becomes a log-mel, and the log-mel a sound.
         return self._finish(z, asked, records, grids, weights, seeds, duration)
 
-    def what_if(self, base: HeartSound, edit: str | ClinicalRecord, **options) -> HeartSound:
+    def what_if(
+        self,
+        base: HeartSound,
+        edit: str | ClinicalRecord,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+    ) -> HeartSound:
         """The same heart, edited.
 
         The seed, what the seed filled in, and every subspace that the edited fields do not move (`MOVES`) stay: an
@@ -240,16 +257,17 @@ class Synthesizer:
         edit : str or ClinicalRecord
             A fragment such as ``"grade IV/VI systolic murmur"``, read as a change of ``base.record``, or a whole
             record.
-        options
-            `num_inference_steps` and `guidance_scale`, as of `__call__`.
+        num_inference_steps, guidance_scale : optional
+            As of `__call__`.
         """
+        steps, scale = self.process.checked(num_inference_steps, guidance_scale)
         record = self._read(edit, base.record)
         record = complete_record(record, base.seed)
         changed = [name for name in vars(record) if getattr(record, name) != getattr(base.record, name)]
         moved = {name for field_ in changed for name in MOVES.get(field_, SUBSPACES)}
         frames = next(iter(base.latent.values())).shape[-1]
         grid = self._grid(record, frames, base.seed)
-        z, weights = self._diffuse([record], [base.seed], [grid], **options)
+        z, weights = self._diffuse([record], [base.seed], [grid], steps, scale)
         kept = [part if name in moved else base.latent[name][None] for name, part in split_subspaces(z).items()]
         return self._finish(torch.cat(kept, dim=1), [record], [record], [grid], weights, [base.seed], base.duration)[0]
 
@@ -261,12 +279,11 @@ class Synthesizer:
             raise DataError("a prompt without contradictions: " + "; ".join(map(str, reading.problems)), value=prompt)
         return reading.record
 
-    def _latent_frames(self, duration: float | None) -> int:
+    def _seconds(self, duration: float | None) -> float:
+        return real_number(self.audio.clip_seconds if duration is None else duration, "duration", *self.DURATIONS, " s")
+
+    def _latent_frames(self, duration: float) -> int:
         """Latent frames that hold so many seconds: a multiple of 4, which the U-Net halves twice."""
-        duration = self.audio.clip_seconds if duration is None else duration
-        low, high = self.DURATIONS
-        if not low <= duration <= high:
-            raise DataError(f"{low:g} to {high:g} seconds", field="duration", value=duration)
         frames = duration * self.audio.frame_rate / self.vae.config.downsampling
         return 4 * int(np.ceil(frames / 4 - 1e-9))
 
@@ -278,37 +295,43 @@ class Synthesizer:
         position = np.interp(np.arange(frames) * step, onsets, np.arange(len(onsets)))
         return Grid(onsets[onsets < frames * step], torch.from_numpy(position).float())
 
+    @single_precision()
     @torch.inference_mode()
-    def _diffuse(self, records, seeds, grids, num_inference_steps=None, guidance_scale=None) -> tuple[Tensor, Tensor]:
+    def _diffuse(self, records, seeds, grids, num_inference_steps, guidance_scale) -> tuple[Tensor, Tensor]:
         """Standardised latents ``(batch, channels, frames)`` and subspace weights ``(batch, 4)``."""
         shape = (self.unet.config.latent_channels, len(grids[0].position))
         noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
         features = self.condition.features(records, seeds)
-        c = self.condition({name: value.to(self.device) for name, value in features.items()})
-        null = self.condition.null(len(records))
-        weights = self.unet.subspace_weights(c.vector)
+        cond = self.condition({name: value.to(self.device) for name, value in features.items()})
+        cond = cond._replace(position=torch.stack([grid.position for grid in grids]).to(self.device))
+        weights = self.unet.subspace_weights(cond.vector)
         z = self.process.sample(
-            self.unet, noise.to(self.device), (c.vector, c.tokens), (null.vector, null.tokens),
-            torch.stack([grid.position for grid in grids]).to(self.device),
-            weights=weights, guidance_scale=guidance_scale, num_inference_steps=num_inference_steps,
-        )  # fmt: skip
+            self.unet,
+            noise.to(self.device),
+            cond,
+            self.condition.null(len(records)),
+            weights=weights,
+            guidance_scale=guidance_scale,
+            num_inference_steps=num_inference_steps,
+        )
         return z.cpu(), weights.cpu()
 
+    @single_precision()
     @torch.inference_mode()
     def _finish(self, z, asked, records, grids, weights, seeds, duration) -> list[HeartSound]:
         """Decode latents, give them a phase, and pack them."""
         frames = self.vae.config.downsampling * z.shape[-1]
-        grain = torch.stack([self.mel.grain(frames, seed % 2**32) for seed in seeds]).to(self.device)
-        log_mels = self.vae.decode(self.vae.unstandardise(z.to(self.device)), grain).cpu()
-        samples = round((duration or self.audio.clip_seconds) * self.audio.sampling_rate)
+        texture = torch.stack([self.mel.noise_texture(frames, seed % 2**32) for seed in seeds]).to(self.device)
+        log_mels = self.vae.decode(self.vae.unstandardise(z.to(self.device)), texture).cpu()
+        samples = round(duration * self.audio.sampling_rate)
         sounds = []
         for i, seed in enumerate(seeds):
             # One by one, so that a sound does not depend on its neighbours in the batch.
             waveform = self._to_waveform(log_mels[i], seed)[:samples].numpy()
             latent = {name: part[0] for name, part in split_subspaces(z[i : i + 1]).items()}
-            worth = dict(zip(SUBSPACES, weights[i].tolist(), strict=True))
+            shares = dict(zip(SUBSPACES, weights[i].tolist(), strict=True))
             onsets, rate = grids[i].onsets, self.audio.sampling_rate
-            sounds.append(HeartSound(waveform, rate, records[i], asked[i], log_mels[i], latent, onsets, worth, seed))
+            sounds.append(HeartSound(waveform, rate, records[i], asked[i], log_mels[i], latent, onsets, shares, seed))
         return sounds
 
     def _to_waveform(self, log_mel: Tensor, seed: int) -> Tensor:

@@ -290,7 +290,7 @@ class Blind:
         mean = torch.cat([rest, rest, log_mel, rest], dim=1)
         return SimpleNamespace(mean=mean, sample=lambda generator: mean)
 
-    def decode(self, z, grain=None):
+    def decode(self, z, noise_texture=None):
         return split_subspaces(z)["murmur"]
 
 

@@ -65,13 +65,15 @@ def test_the_correlation_penalty_sees_only_pairs_across_subspaces():
     assert correlation_penalty(across) == pytest.approx(8 / 384, abs=2e-3)
 
 
-def test_grain_is_heard_in_noise_and_murmur_alone():
-    vae, z, grain = MultiScaleVAE().eval(), torch.randn(2, 32, 8), torch.randn(2, 64, 32)
+def test_noise_texture_is_heard_in_noise_and_murmur_alone():
+    vae, z, texture = MultiScaleVAE().eval(), torch.randn(2, 32, 8), torch.randn(2, 64, 32)
     with torch.no_grad():
         parts = vae.components(z)
-        wanted = power_sum(parts["sounds"], *(parts[name] + vae.GRAIN * grain for name in ("murmur", "noise")))
-        torch.testing.assert_close(vae.decode(z, grain), wanted)
-        torch.testing.assert_close(vae.decode(z, 0 * grain), vae.decode(z))
+        wanted = power_sum(
+            parts["sounds"], *(parts[name] + vae.NOISE_TEXTURE * texture for name in ("murmur", "noise"))
+        )
+        torch.testing.assert_close(vae.decode(z, texture), wanted)
+        torch.testing.assert_close(vae.decode(z, 0 * texture), vae.decode(z))
 
 
 def test_standardise_is_undone():

@@ -80,13 +80,13 @@ def test_griffin_lim_repeats_itself_and_only_for_the_same_seed(sound):
     assert not torch.equal(first, mel.griffin_lim(log_mel, 4, seed=2))
 
 
-def test_grain_is_what_a_noise_has_beyond_its_level():
+def test_noise_texture_is_what_a_noise_has_beyond_its_level():
     mel = LogMel()
-    grain = mel.grain(320, seed=3)
-    assert grain.shape == (64, 320)
-    assert torch.equal(grain, mel.grain(320, seed=3))
-    torch.testing.assert_close(grain.median(-1).values, torch.zeros(64))
+    texture = mel.noise_texture(320, seed=3)
+    assert texture.shape == (64, 320)
+    assert torch.equal(texture, mel.noise_texture(320, seed=3))
+    torch.testing.assert_close(texture.median(-1).values, torch.zeros(64))
     # A band of one bin has the logarithm of an exponential variable: 5.57 dB; wider ones wander less.
-    assert 4 < grain.std() < 5.57
+    assert 4 < texture.std() < 5.57
     noise = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, 20480).astype(np.float32))
-    assert grain.std() == pytest.approx(float((mel(noise) - mel(noise).mean(-1, keepdim=True)).std()), rel=0.05)
+    assert texture.std() == pytest.approx(float((mel(noise) - mel(noise).mean(-1, keepdim=True)).std()), rel=0.05)

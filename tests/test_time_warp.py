@@ -7,7 +7,7 @@ import torch
 from hldm.config import AudioConfig
 from hldm.data import ClinicalRecord, ClipDataset
 from hldm.data.simulator import complete_record, simulate
-from hldm.data.time_warp import FACTORS, SPARE, retimed, time_warped_clips
+from hldm.data.time_warp import FACTORS, SPARE, time_warp, time_warped_clips
 from hldm.training.beat import heart_rate
 
 FRAMES = AudioConfig().clip_frames
@@ -33,7 +33,7 @@ def lengths(states: torch.Tensor) -> np.ndarray:
 
 @pytest.mark.parametrize("rate", [72.0, 100.0, 136.0])
 def test_beats_come_at_the_rate_asked_for(clip, rate):
-    made = retimed(clip, rate, FRAMES)
+    made = time_warp(clip, rate, FRAMES)
     assert made.log_mel.shape == (64, FRAMES)
     assert made.record.heart_rate == rate
     assert float(heart_rate(made.states[None])) == pytest.approx(rate, rel=0.06)
@@ -43,23 +43,23 @@ def test_beats_come_at_the_rate_asked_for(clip, rate):
 
 
 def test_a_slower_heart_rests_longer(clip):
-    before, after = lengths(clip.states), lengths(retimed(clip, 72.0, FRAMES).states)
+    before, after = lengths(clip.states), lengths(time_warp(clip, 72.0, FRAMES).states)
     assert after[[0, 2]] == pytest.approx(before[[0, 2]], abs=0.6)  # S1 and S2
     assert before[1] < after[1] < before[1] + 0.4 * (after.sum() - before.sum())  # systole
     assert after[3] > 1.5 * before[3]
 
 
 def test_one_rate_leaves_all_as_it_is(clip):
-    made = retimed(clip, clip.record.heart_rate, FRAMES)
+    made = time_warp(clip, clip.record.heart_rate, FRAMES)
     torch.testing.assert_close(made.log_mel, clip.log_mel[:, :FRAMES])
     assert torch.equal(made.states, clip.states[:FRAMES])
 
 
 def test_what_is_out_of_reach_is_not_made(clip):
     rate = clip.record.heart_rate
-    assert retimed(clip, rate / (1.01 * FACTORS[1]), FRAMES) is None
-    assert retimed(clip, rate / (0.99 * FACTORS[0]), FRAMES) is None
-    assert retimed(clip, 1.3 * rate, clip.log_mel.shape[1]) is None  # too short to be made faster
+    assert time_warp(clip, rate / (1.01 * FACTORS[1]), FRAMES) is None
+    assert time_warp(clip, rate / (0.99 * FACTORS[0]), FRAMES) is None
+    assert time_warp(clip, 1.3 * rate, clip.log_mel.shape[1]) is None  # too short to be made faster
 
 
 def test_clips_are_drawn_by_seed():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from hldm.conditioning.fields import CATEGORIES, SCALARS, scalars, targets
 from hldm.config import ConditionConfig
 from hldm.data.priors.loudness import murmur_level
 from hldm.data.records import ClinicalRecord
+from hldm.engine.condition import Condition, Conditioning, normal
 from hldm.knowledge.narration.narrative import narrative
 from hldm.pretrained import Pretrained
 
@@ -30,22 +31,7 @@ if TYPE_CHECKING:
     from hldm.conditioning.text import TextEncoder
 
 
-class Condition(NamedTuple):
-    """What the diffusion model is told.
-
-    Attributes
-    ----------
-    vector : Tensor (batch, width)
-        c of Eq. 1: for FiLM.
-    tokens : Tensor (batch, tokens, width)
-        Several distinct views of the same knowledge: for cross-attention.
-    """
-
-    vector: Tensor
-    tokens: Tensor
-
-
-class ConditionEncoder(Pretrained):
+class ConditionEncoder(Pretrained, Conditioning):
     """Fusion of Eq. 1, in two steps: `features` once a record, `forward` at every training step.
 
     Parameters
@@ -78,11 +64,10 @@ class ConditionEncoder(Pretrained):
         self.weight = nn.ParameterDict({name: nn.Parameter(torch.ones(())) for name in self.parts})
         self.project = nn.ModuleDict({name: nn.Linear(value, width) for name, value in inputs.items()})
         self.views = nn.ModuleDict({name: nn.Linear(value, tokens[name] * width) for name, value in inputs.items()})
-        self.slope = nn.Parameter(0.5 * _normal(len(SCALARS), width, seed=1))
-        self.offset = nn.Parameter(_normal(len(SCALARS), width, seed=2))
-        self.unknown = nn.Parameter(_normal(len(SCALARS), width, seed=3))
-        self.null_vector = nn.Parameter(0.1 * _normal(width, seed=4))
-        self.null_tokens = nn.Parameter(0.1 * _normal(self.num_tokens, width, seed=5))
+        self.slope = nn.Parameter(0.5 * normal(len(SCALARS), width, seed=1))
+        self.offset = nn.Parameter(normal(len(SCALARS), width, seed=2))
+        self.unknown = nn.Parameter(normal(len(SCALARS), width, seed=3))
+        self.add_null(width, self.num_tokens, seed=4)
 
     @property
     def num_tokens(self) -> int:
@@ -178,22 +163,3 @@ class ConditionEncoder(Pretrained):
     def _norm(self, x: Tensor) -> Tensor:
         """LN of Eq. 1 over the last axis."""
         return nn.functional.layer_norm(x, x.shape[-1:])
-
-    def null(self, batch: int) -> Condition:
-        """The null condition, `batch` times."""
-        return Condition(
-            self.null_vector.expand(batch, -1),
-            self.null_tokens.expand(batch, -1, -1),
-        )
-
-    def drop(self, condition: Condition, where: Tensor) -> Condition:
-        """The null condition where `where` (batch,), bool, is True; elsewhere the condition that is given."""
-        null = self.null(len(where))
-        return Condition(
-            torch.where(where[:, None], null.vector, condition.vector),
-            torch.where(where[:, None, None], null.tokens, condition.tokens),
-        )
-
-
-def _normal(*shape: int, seed: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

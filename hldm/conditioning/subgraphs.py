@@ -30,7 +30,7 @@ def _world(hops: int) -> _World:
     number = {node: i for i, node in enumerate(graph)}
     kinds = {kind: torch.tensor([number[node] for node in rows if node in number], dtype=torch.long)
              for kind, rows in node_index().items()}  # fmt: skip
-    near = torch.zeros(len(number), len(number))
+    near = torch.zeros(len(number), len(number), dtype=torch.float32)
     for node, i in number.items():
         near[i, [number[other] for other in neighbourhood(node, hops - 1)]] = 1
     links: dict[tuple[str, str, str], list] = {kind: [] for kind in edge_types() if kind[1] == "knows"}
@@ -66,7 +66,8 @@ def batch_subgraphs(records: Sequence[ClinicalRecord], hops: int = 2) -> HeteroD
         raise ValueError(f"conditions: found {strangers}, expected identifiers of the knowledge graph")
     owner = torch.tensor([i for i, _, _ in said], dtype=torch.long)
     fact = torch.tensor([world.number[node] for _, _, node in said], dtype=torch.long)
-    member = torch.zeros(len(records), len(world.number)).index_add_(0, owner, world.near[fact]) > 0  # (graphs, nodes)
+    reached = torch.zeros(len(records), len(world.number), dtype=torch.float32).index_add_(0, owner, world.near[fact])
+    member = reached > 0  # (graphs, nodes)
 
     data, place = HeteroData(), torch.full(member.shape, -1)
     for kind in NODE_TYPES:

@@ -89,7 +89,7 @@ class LogMel(nn.Module):
         return spectrum
 
     @torch.no_grad()
-    def grain(self, frames: int, seed: int = 0) -> Tensor:
+    def noise_texture(self, frames: int, seed: int = 0) -> Tensor:
         """How the log-mel of white noise wanders about its level, ``(mels, frames)``, dB; medians are 0.
 
         Every noise has it, and no level tells it. The noise is the one from whose phase `griffin_lim` starts.

@@ -38,11 +38,11 @@ def time_warped_clips(
     longer = replace(audio, clip_seconds=SPARE * audio.clip_seconds)
     sources = ClipDataset(recordings, longer, hop_seconds=hop_seconds)
     rates = np.random.default_rng(seed).uniform(*RATES, len(sources))
-    made = (retimed(sources[i], rate, audio.clip_frames) for i, rate in enumerate(rates))
+    made = (time_warp(sources[i], rate, audio.clip_frames) for i, rate in enumerate(rates))
     return [clip for clip in made if clip is not None]
 
 
-def retimed(clip: Clip, heart_rate: float, frames: int) -> Clip | None:
+def time_warp(clip: Clip, heart_rate: float, frames: int) -> Clip | None:
     """The first `frames` frames of a clip at another heart rate, with its record.
 
     Log-mels are interpolated linearly in time.

@@ -5,7 +5,10 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "condition": ["Condition", "Conditioning"],
+        "denoising": ["train_denoiser"],
         "fit": ["fit"],
+        "latents": ["Latents"],
         "process": ["GaussianDiffusion"],
     },
 )

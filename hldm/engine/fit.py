@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from hldm.data.errors import DataError
 from hldm.engine.processes import average, average_gradients, team
@@ -33,10 +34,12 @@ def fit(
 ) -> list[dict[str, float]]:
     """AdamW with linear warm-up and cosine annealing, with checkpoints.
 
+    A loss or a gradient that is not finite ends the training before it reaches the weights; the last checkpoint stays.
+
     All randomness of step k comes from a generator seeded with ``(seed, k)``. Nothing else is drawn, so resuming needs
     no state but weights and moments, and ends in the same bits.
 
-    Several processes (see `hldm.training.train`) train together: gradients and the log are their means, and the first
+    Several processes (see `hldm.engine.processes`) train together: gradients and the log are their means, and the first
     process alone writes and prints. All have the same generator. `step_loss` draws the whole batch from it and takes
     the rows of `hldm.engine.processes.share`: so the loss is that of one process with the whole batch.
 
@@ -62,8 +65,8 @@ def fit(
 
     Raises
     ------
-    ValueError
-        Where several processes were started for what is not shared.
+    DataError
+        Where several processes were started for what is not shared; where a loss or a gradient is not finite.
     WeightsError
         Where the checkpoint is damaged, or of another run.
     """
@@ -75,8 +78,8 @@ def fit(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "checkpoint.pt"
-    trained = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    optimizer = torch.optim.AdamW(trained.values(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _rate(k, steps, warmup))
     start, log = 0, []
     kept, run = {"module": module, "optimizer": optimizer, "schedule": schedule}, {"seed": seed, **(run or {})}
@@ -97,13 +100,16 @@ def fit(
         loss, figures = step_loss(step, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients(trained)
-        nn.utils.clip_grad_norm_(trained, 1.0)
+        average_gradients(trained.values())
+        size = nn.utils.clip_grad_norm_(trained.values(), 1.0)
+        figures = {"loss": float(loss.detach()), **figures}
+        if not (math.isfinite(figures["loss"]) and math.isfinite(size)):
+            raise _not_finite(path, step, figures, trained)
         optimizer.step()
         schedule.step()
         if after_step is not None:
             after_step(step)
-        recent.append({"loss": float(loss.detach()), **figures})
+        recent.append(figures)
         if (step + 1) % log_every == 0 or step + 1 == steps:
             means = {k: sum(r[k] for r in recent) / len(recent) for k in recent[0]}
             log.append({"step": step + 1, **average(means)})
@@ -117,9 +123,39 @@ def fit(
     return log
 
 
+def _not_finite(path: Path, step: int, figures: Mapping[str, float], trained: Mapping[str, nn.Parameter]) -> DataError:
+    """Names the step and what is not finite: figures of the loss, or else the first gradients."""
+    bad = {name: value for name, value in figures.items() if not math.isfinite(value)}
+    if "loss" not in bad:
+        wrong = [name for name, p in trained.items() if p.grad is not None and not p.grad.isfinite().all()]
+        bad = dict.fromkeys(f"gradient of {name}" for name in wrong[:3])
+    kept = f"{path} holds what was learnt before" if path.is_file() else "nothing was kept"
+    names = ", ".join(name if value is None else f"{name} {value}" for name, value in bad.items())
+    return DataError(
+        f"finite numbers; the weights are left as they were, and {kept}", field=f"step {step + 1}: {names}"
+    )
+
+
 def _rate(step: int, steps: int, warmup: int) -> float:
     """Learning rate over its maximum: linear up, cosine down to a twentieth."""
     if step < warmup:
         return (step + 1) / warmup
     progress = (step - warmup) / max(1, steps - warmup)
     return 0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def moving_average(module: nn.Module, decay: float, *, grown: bool) -> AveragedModel:
+    """Exponential moving average of weights.
+
+    Its memory grows with its age, so that short runs have one too. The average of a module that was an average before
+    is `grown`: it keeps its full memory, and moves away from those weights slowly.
+    """
+
+    @torch.no_grad()
+    def update(averaged, current, count):
+        torch._foreach_lerp_(averaged, list(current), 1 - min(decay, (1 + float(count)) / (10 + float(count))))
+
+    ema = AveragedModel(module, multi_avg_fn=update).requires_grad_(False)
+    if grown:
+        ema.n_averaged.fill_(round((10 * decay - 1) / (1 - decay)))  # the age at which the memory is full
+    return ema

@@ -9,7 +9,9 @@ import torch
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
 from torch import Tensor, nn
 
-from hldm.config import SUBSPACES, DiffusionConfig
+from hldm.config import DiffusionConfig
+from hldm.engine.arguments import real_number, whole_number
+from hldm.engine.condition import Condition
 from hldm.engine.windows import Windows
 
 #: The reverse processes, as settings of one solver. Of first order it is DDIM, and with noise DDPM (Lu et al. 2022),
@@ -19,6 +21,9 @@ SCHEDULERS = {
     "ddim": {"algorithm_type": "dpmsolver++", "solver_order": 1},
     "ddpm": {"algorithm_type": "sde-dpmsolver++", "solver_order": 1},
 }
+
+#: The largest scale of guidance: far beyond it, latents leave all that a decoder has seen.
+MOST_GUIDANCE = 100.0
 
 #: Sampling begins at this log(signal / noise): below it epsilon tells next to nothing of z_0 (.6 % of the amplitude).
 FIRST_LOG_RATIO = -5.1
@@ -54,9 +59,17 @@ class GaussianDiffusion:
         clipped = snr.clamp_max(self.config.min_snr_gamma)
         return clipped / (snr if self.config.prediction == "epsilon" else snr + 1)
 
-    def errors(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Mean squared error of each subspace, ``(batch, channels, frames)`` to ``(batch, 4)``."""
-        return (prediction - target).square().unflatten(1, (len(SUBSPACES), -1)).mean((2, 3))
+    def epsilon_weight(self, step: Tensor) -> Tensor:
+        """What a squared error of the network's target has to be multiplied with to be that of epsilon, ``(batch,)``.
+
+        For v it is alpha_bar: z_t is given, so eps - eps_hat = sqrt(alpha_bar) (v - v_hat).
+        """
+        log_snr = self.log_snr(step)
+        return torch.ones_like(log_snr) if self.config.prediction == "epsilon" else log_snr.sigmoid()
+
+    def errors(self, prediction: Tensor, target: Tensor, groups: int = 1) -> Tensor:
+        """Mean squared error of each group of channels, ``(batch, channels, frames)`` to ``(batch, groups)``."""
+        return (prediction - target).square().unflatten(1, (groups, -1)).mean((2, 3))
 
     def solver(self, scheduler: str | None = None, steps: int | None = None) -> DPMSolverMultistepScheduler:
         """A fresh solver of the reverse process with its steps set; default: the configuration's.
@@ -66,6 +79,11 @@ class GaussianDiffusion:
         scheduler : {"dpm", "ddim", "ddpm"}, optional
             DPM-Solver++ (2M), DDIM, or the paper's DDPM. The last draws noise at every step.
         steps : int, optional
+
+        Raises
+        ------
+        ValueError
+            For another scheduler, or steps that `checked` refuses.
         """
         name = scheduler or self.config.scheduler
         if name not in SCHEDULERS:
@@ -73,36 +91,51 @@ class GaussianDiffusion:
         solver = DPMSolverMultistepScheduler.from_config(
             self.scheduler.config, timestep_spacing="linspace", lambda_min_clipped=FIRST_LOG_RATIO, **SCHEDULERS[name]
         )
-        solver.set_timesteps(steps or self.config.inference_steps)
+        solver.set_timesteps(self.checked(steps, None)[0])
         return solver
 
-    def guide(self, known: Tensor, unknown: Tensor, strength: Tensor) -> Tensor:
-        """Predictions with the condition and without to the guided one, each subspace by itself.
+    def guide(self, cond: Tensor, uncond: Tensor, strength: Tensor) -> Tensor:
+        """Predictions with the condition and without to the guided one, each group of channels by itself.
 
-        Our reading of Eq. 5: eps_i = eps_i(null) + s w_i(c) (eps_i(c) - eps_i(null)). Where `guidance_rescale` is
-        not 0, that share of the excess over the standard deviation of eps_i(c) is taken back (Lin et al. 2024).
+        eps_i = eps_i(null) + s w_i (eps_i(c) - eps_i(null)), which with one group and w = 1 is classifier-free
+        guidance (Ho and Salimans 2022), and with w_i(c) our reading of Eq. 5. Where `guidance_rescale` is not 0, that
+        share of the excess over the standard deviation of eps_i(c) is taken back (Lin et al. 2024).
 
         Parameters
         ----------
-        known, unknown : Tensor (batch, latent channels, frames)
-        strength : Tensor (batch, 4)
-            s w_i(c).
+        cond, uncond : Tensor (batch, latent channels, frames)
+        strength : Tensor (batch, groups)
+            s w_i.
         """
-        known, unknown = (part.unflatten(1, (len(SUBSPACES), -1)) for part in (known, unknown))
-        guided = unknown + strength[:, :, None, None] * (known - unknown)
+        cond, uncond = (part.unflatten(1, (strength.shape[1], -1)) for part in (cond, uncond))
+        guided = uncond + strength[:, :, None, None] * (cond - uncond)
         if rescale := self.config.guidance_rescale:
-            excess = known.std((2, 3), keepdim=True) / guided.std((2, 3), keepdim=True)
+            excess = cond.std((2, 3), keepdim=True) / guided.std((2, 3), keepdim=True)
             guided = guided * (rescale * excess + 1 - rescale)
         return guided.flatten(1, 2)
+
+    def checked(self, num_inference_steps: int | None, guidance_scale: float | None) -> tuple[int, float]:
+        """What a sampler is asked for, the configuration's where that is None.
+
+        Raises
+        ------
+        DataError
+            For steps that are no whole number from 1 to `train_steps`, or a scale outside 0 to `MOST_GUIDANCE`.
+        """
+        steps = self.config.inference_steps if num_inference_steps is None else num_inference_steps
+        scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
+        return (
+            whole_number(steps, "num_inference_steps", 1, self.config.train_steps),
+            real_number(scale, "guidance_scale", 0.0, MOST_GUIDANCE),
+        )
 
     @torch.no_grad()
     def sample(
         self,
-        unet: nn.Module,
+        denoiser: nn.Module,
         noise: Tensor,
-        condition: tuple[Tensor, Tensor],
-        null: tuple[Tensor, Tensor],
-        beat_position: Tensor,
+        cond: Condition,
+        uncond: Condition,
         *,
         weights: Tensor | None = None,
         guidance_scale: float | None = None,
@@ -117,46 +150,49 @@ class GaussianDiffusion:
         elsewhere only the prediction with the condition is computed, at half the cost.
 
         A latent longer than `window_frames` is predicted in overlapping windows at every step (see
-        `hldm.engine.windows`), each with its part of the beat grid.
+        `hldm.engine.windows`), each with its part of the condition's position.
 
         Parameters
         ----------
+        denoiser : nn.Module
+            ``(z_t, t, condition) -> prediction``.
         noise : Tensor (batch, latent channels, frames)
-        condition, null : pairs of Tensor
-            Vector (batch, width) and tokens (batch, tokens, width), with the condition and without.
-        beat_position : Tensor (batch, frames)
-        weights : Tensor (batch, 4), optional
-            w_i(c); default: ones.
+        cond, uncond : Condition
+            With the condition and without; the latter gets the position of the former.
+        weights : Tensor (batch, groups), optional
+            w_i(c) of each group of channels; default: one group, 1.
         guidance_scale : float, optional
             s; 1 is no guidance.
         num_inference_steps, scheduler : optional
             As of `solver`.
         generators : sequence of torch.Generator, optional
-            One a sample, on the CPU: what "ddpm" draws its noise from, so that no sound depends on its batch.
+            One a sample, on the CPU: what "ddpm" draws its noise from, so that no sample depends on its batch.
         on_step : callable, optional
             Called at every step with t, z_t, and the estimate of z_0 that is made there.
+
+        Raises
+        ------
+        DataError
+            As of `checked`.
         """
+        num_inference_steps, scale = self.checked(num_inference_steps, guidance_scale)
         solver = self.solver(scheduler, num_inference_steps)
         drawn = solver.config.algorithm_type.startswith("sde")
         if drawn and len(generators or ()) != len(noise):
             raise ValueError(f"found {len(generators or ())} generators for {len(noise)} samples, expected one each")
-        scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
-        strength = noise.new_full((len(noise), len(SUBSPACES)), scale) if weights is None else scale * weights
+        strength = noise.new_full((len(noise), 1), scale) if weights is None else scale * weights
         windows = Windows(noise.shape[-1], self.config.window_frames, self.config.window_hop, noise.device)
-        beats = windows.split(beat_position)
-        told, free = (
-            [part.repeat(windows.count, *[1] * (part.ndim - 1)) for part in pair] for pair in (condition, null)
-        )
-        both = [torch.cat(pair) for pair in zip(told, free, strict=True)]
+        cond, uncond = (windows.split_condition(c) for c in (cond, uncond._replace(position=cond.position)))
+        both = cond.map(lambda *parts: torch.cat(parts), uncond)
         z = noise
         for t in solver.timesteps:
             parts = windows.split(z)
             steps = t.to(z.device).expand(len(parts))
             if self._guided(t, strength):
-                out = unet(parts.repeat(2, 1, 1), steps.repeat(2), *both, beats.repeat(2, 1))
+                out = denoiser(parts.repeat(2, 1, 1), steps.repeat(2), both)
                 prediction = self.guide(*(windows.merge(part) for part in out.chunk(2)), strength)
             else:
-                prediction = windows.merge(unet(parts, steps, *told, beats))
+                prediction = windows.merge(denoiser(parts, steps, cond))
             fresh = torch.stack([torch.randn(z.shape[1:], generator=g) for g in generators]) if drawn else None
             before, z = z, solver.step(prediction, t, z, variance_noise=fresh).prev_sample
             if on_step:

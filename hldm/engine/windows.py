@@ -1,4 +1,4 @@
-"""Overlapping windows over the frames of a latent: sounds longer than the clips that a network was trained on."""
+"""Overlapping windows over the frames of a latent: signals longer than those that a network was trained on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 
 import torch
 from torch import Tensor
+
+from hldm.engine.condition import Condition
 
 
 class Windows:
@@ -41,6 +43,11 @@ class Windows:
     def split(self, x: Tensor) -> Tensor:
         """``(batch, ..., frames)`` to ``(windows * batch, ..., width)``, the first window of all first."""
         return x[..., self.index].movedim(-2, 0).flatten(0, 1)
+
+    def split_condition(self, condition: Condition) -> Condition:
+        """The condition of every window: the same knowledge, and each window's part of the position."""
+        position = None if condition.position is None else self.split(condition.position)
+        return Condition(condition.vector.repeat(self.count, 1), condition.tokens.repeat(self.count, 1, 1), position)
 
     def merge(self, parts: Tensor) -> Tensor:
         """``(windows * batch, channels, width)`` to ``(batch, channels, frames)``."""

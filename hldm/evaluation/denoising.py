@@ -19,7 +19,6 @@ from hldm.engine.process import GaussianDiffusion
 from hldm.evaluation.resampling import Sample, interval
 from hldm.evaluation.result import Row, table
 from hldm.models.unet import StructuredUNet
-from hldm.training.diffusion import epsilon_share
 from hldm.training.latents import EncodedClips
 
 #: Noise levels, log(signal / noise) in power: from nearly all noise to nearly none.
@@ -31,7 +30,7 @@ def epsilon_errors(
     unet: StructuredUNet, condition: ConditionEncoder, clips: EncodedClips, log_snr: float, *, batch_size: int = 64,
     seed: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor, float]:  # fmt: skip
-    """Mean squared errors of epsilon at one noise level, of the told network and of the linear guess.
+    """Mean squared errors of epsilon at one noise level, of the network with the condition and of the linear guess.
 
     Parameters
     ----------
@@ -56,10 +55,10 @@ def epsilon_errors(
         z, epsilon, t = clips.z[rows], noise[rows], torch.full((len(rows),), step)
         noisy = process.q_sample(z, epsilon, t)
         c = condition({name: value[rows] for name, value in clips.features[0].items()})
-        prediction = unet(noisy, t, c.vector, c.tokens, clips.positions[rows])
-        errors = process.errors(prediction, process.target(z, epsilon, t))
-        network.append(epsilon_share(process, t)[:, None] * errors)
-        linear.append(process.errors((-levels[step]).sigmoid().sqrt() * noisy, epsilon))
+        prediction = unet(noisy, t, c._replace(position=clips.position[rows]))
+        errors = process.errors(prediction, process.target(z, epsilon, t), len(SUBSPACES))
+        network.append(process.epsilon_weight(t)[:, None] * errors)
+        linear.append(process.errors((-levels[step]).sigmoid().sqrt() * noisy, epsilon, len(SUBSPACES)))
     return torch.cat(network), torch.cat(linear), float(levels[step])
 
 

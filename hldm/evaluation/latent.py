@@ -61,7 +61,7 @@ def evaluate_latent(
     judge : Judge, optional
         Default: the shipped one.
     vocode : callable, optional
-        Default: Griffin-Lim. Decoded log-mels have their grain, as in `hldm.Synthesizer`.
+        Default: Griffin-Lim. Decoded log-mels have their noise texture, as in `hldm.Synthesizer`.
     pairs : int
         Of the swap test, at most.
     sounds : int
@@ -242,7 +242,7 @@ def _swaps(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, 
 def _resynthesis(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, seed: int) -> Iterator[Row]:
     """What is left after the way there and back; at best, what the vocoder alone leaves, or what was there."""
     alone, by = partial(vocode, seed=seed), judge.name
-    both = by_way_of(vae, alone, known.mel.grain(known.log_mels.shape[-1], seed))
+    both = by_way_of(vae, alone, known.mel.noise_texture(known.log_mels.shape[-1], seed))
     found = resynthesise(known, {"alone": alone, "both": both}, judge=judge, seed=seed)
     for measure, better, floor, best, measurer in (
         ("heart rate error (bpm)", "lower", np.nan, "original", RHYTHM),

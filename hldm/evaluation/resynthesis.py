@@ -143,15 +143,15 @@ def resynthesis_table(known: KnownClips, methods: Mapping[str, Method], **option
     return table((Row(measure, value, of={"method": name}) for (measure, name), value in found.items()), index=())
 
 
-def by_way_of(vae: MultiScaleVAE, method: Method, grain: Tensor | None = None) -> Method:
+def by_way_of(vae: MultiScaleVAE, method: Method, noise_texture: Tensor | None = None) -> Method:
     """The same method on what the VAE makes of the log-mels, at the mean of its posterior.
 
-    `grain` is as of `MultiScaleVAE.decode`; the log-mels of `hldm.Synthesizer` have it.
+    `noise_texture` is as of `MultiScaleVAE.decode`; the log-mels of `hldm.Synthesizer` have it.
     """
 
     @torch.inference_mode()
     def there_and_back(log_mel: Tensor) -> Tensor:
-        return method(vae.decode(vae.encode(log_mel).mean, grain))
+        return method(vae.decode(vae.encode(log_mel).mean, noise_texture))
 
     return there_and_back
 

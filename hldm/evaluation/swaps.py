@@ -63,7 +63,8 @@ class SwapTest:
     before : Heard
         The recipients, encoded and decoded without a swap.
     again : Heard
-        The same with another draw of the latent, of the grain and of the phase: how far measurers wander for nothing.
+        The same with another draw of the latent, of the noise texture and of the phase: how far measurers wander for
+        nothing.
     giver : Heard
         The donors, encoded and decoded.
     after : dict of Heard
@@ -178,8 +179,8 @@ def swap_test(
         sampled = posterior.sample(torch.Generator().manual_seed(seed))[recipients]
 
         def heard(latent: Tensor, beats: np.ndarray, seed: int = seed) -> Heard:
-            grain = known.mel.grain(known.log_mels.shape[-1], seed)
-            sounds = vocode(vae.decode(latent, grain), seed=seed).numpy()
+            texture = known.mel.noise_texture(known.log_mels.shape[-1], seed)
+            sounds = vocode(vae.decode(latent, texture), seed=seed).numpy()
             return listen(sounds, [known.cycles[i] for i in beats], judge)
 
         after = {

@@ -71,8 +71,8 @@ def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) 
     recordings, scored_on = unseen_corpus(profile.max_patients)
     known = real_clips(recordings, scored_on, vocoder.audio)
     methods = {"Griffin-Lim": partial(vocoder.mel.griffin_lim, iterations=rounds), "vocoder": vocoder.vocode}
-    grain = vocoder.mel.grain(vocoder.audio.clip_frames, seed=0)
-    decoded = {f"{name} after the VAE": by_way_of(vae, method, grain) for name, method in methods.items()}
+    texture = vocoder.mel.noise_texture(vocoder.audio.clip_frames, seed=0)
+    decoded = {f"{name} after the VAE": by_way_of(vae, method, texture) for name, method in methods.items()}
     table = resynthesis_table(known, methods | decoded)
     training = VocoderTraining()
     write_card(

@@ -8,25 +8,10 @@ from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 
 from hldm.config import SUBSPACES, UNetConfig
-from hldm.models.attention import CrossAttention, MedicalAttention
+from hldm.engine.blocks import AdaptiveBlock, CrossAttention
+from hldm.engine.condition import Condition
+from hldm.models.attention import MedicalAttention
 from hldm.pretrained import Pretrained
-
-
-class AdaptiveBlock(nn.Module):
-    """A residual block whose second normalisation is scaled and shifted by the time and the condition."""
-
-    def __init__(self, inputs: int, outputs: int, condition_width: int):
-        super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(8, inputs), nn.Conv1d(inputs, outputs, 3, padding=1)
-        self.affine = nn.Linear(condition_width, 2 * outputs)
-        self.norm2, self.conv2 = nn.GroupNorm(8, outputs), nn.Conv1d(outputs, outputs, 3, padding=1)
-        self.skip = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.affine(embedding)[..., None].chunk(2, dim=1)
-        h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
-        return self.skip(x) + h
 
 
 class Level(nn.Module):
@@ -43,7 +28,7 @@ class Level(nn.Module):
 
 
 class SubspaceWeights(nn.Module):
-    """w_i(c) of Eq. 5: how much knowing c is worth to each subspace.
+    """w_i(c) of Eq. 5: how much better each subspace is known with c than without.
 
     A small network learns, from the training errors themselves, the expected log squared error of every subspace with
     and without the condition. The weight is the ratio of the two root mean square errors, scaled to mean 1 over the
@@ -64,7 +49,7 @@ class SubspaceWeights(nn.Module):
         return self.net(inputs).unflatten(-1, (2, len(SUBSPACES)))
 
     def loss(self, vector: Tensor, log_snr: Tensor, errors: Tensor, dropped: Tensor) -> Tensor:
-        """Regression on observed squared errors ``(batch, 4)``; ``dropped`` (batch,) tells who saw no condition."""
+        """Regression on observed squared errors ``(batch, 4)``; ``dropped`` (batch,): where c was left out."""
         expected = self.log_errors(vector, log_snr)
         expected = expected[torch.arange(len(vector), device=vector.device), dropped.long()]
         return F.mse_loss(expected, errors.clamp_min(1e-8).log())
@@ -73,8 +58,8 @@ class SubspaceWeights(nn.Module):
         """``(batch, condition width)`` to weights ``(batch, 4)``."""
         gains = []
         for level in self.LOG_SNRS:
-            known, unknown = self.log_errors(vector, vector.new_full((len(vector),), level)).unbind(1)
-            gains.append((0.5 * (unknown - known)).exp())
+            cond, uncond = self.log_errors(vector, vector.new_full((len(vector),), level)).unbind(1)
+            gains.append((0.5 * (uncond - cond)).exp())
         weights = torch.stack(gains).mean(0)
         return weights / weights.mean(1, keepdim=True)
 
@@ -135,7 +120,7 @@ class StructuredUNet(Pretrained):
         levels |= {f"up {i}": (level, grid) for i, (level, grid) in enumerate(zip(self.up, grids[::-1], strict=True))}
         return {name: level.attention.cut_share(grid) for name, (level, grid) in levels.items()}
 
-    def forward(self, z: Tensor, step: Tensor, vector: Tensor, tokens: Tensor, beat_position: Tensor) -> Tensor:
+    def forward(self, z: Tensor, step: Tensor, condition: Condition) -> Tensor:
         """Prediction of the shape of ``z``.
 
         Parameters
@@ -144,13 +129,10 @@ class StructuredUNet(Pretrained):
             Frames are a multiple of 4.
         step : Tensor (batch,)
             Diffusion step t.
-        vector : Tensor (batch, condition width)
-            The fused condition c of Eq. 1.
-        tokens : Tensor (batch, tokens, condition width)
-            The condition's parts, for cross-attention.
-        beat_position : Tensor (batch, frames)
-            Beats since some S1.
+        condition : Condition
+            c of Eq. 1; the position of its frames is in beats since some S1.
         """
+        vector, tokens, beat_position = condition
         embedding = self.time(get_timestep_embedding(step, 128)) + vector
         angle = 2 * torch.pi * beat_position[:, None]
         x = self.stem(torch.cat([z, angle.sin(), angle.cos(), (2 * angle).sin(), (2 * angle).cos()], dim=1))

@@ -11,25 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hldm.config import SUBSPACES, VAEConfig
+from hldm.engine.blocks import ResidualBlock
 from hldm.models.latent_probes import LatentProbes
 from hldm.models.subspaces import split_subspaces
 from hldm.pretrained import Pretrained
-
-
-class ResidualBlock(nn.Module):
-    """Two 3-tap convolutions along time around a skip."""
-
-    def __init__(self, channels: int, dilation: int = 1):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.GroupNorm(8, channels), nn.SiLU(),
-            nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation),
-            nn.GroupNorm(8, channels), nn.SiLU(),
-            nn.Conv1d(channels, channels, 3, padding=1),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
 
 
 class SubspaceHead(nn.Module):
@@ -106,7 +91,7 @@ class MultiScaleVAE(Pretrained):
     # Which subspaces each component of the sound is decoded from.
     COMPONENTS = {"sounds": ("rhythm", "sounds"), "murmur": ("rhythm", "murmur"), "noise": ("noise",)}  # noqa: RUF012
 
-    GRAIN = 1.35  # of .9 to 1.5, what brought resynthesised val recordings nearest to the original ones
+    NOISE_TEXTURE = 1.35  # of .9 to 1.5, what brought resynthesised val recordings nearest to the original ones
 
     def __init__(self, config: VAEConfig = VAEConfig()):
         super().__init__()
@@ -148,22 +133,22 @@ class MultiScaleVAE(Pretrained):
         parts = [self.heads[name](pyramid[self.SCALES[name]], frames) for name in SUBSPACES]
         return Posterior(torch.cat([m for m, _ in parts], 1), torch.cat([v for _, v in parts], 1))
 
-    def decode(self, z: Tensor, grain: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, noise_texture: Tensor | None = None) -> Tensor:
         """``(batch, latent channels, latent frames)`` to a log-mel in dB, four times as many frames.
 
         Parameters
         ----------
         z : Tensor
-        grain : Tensor (..., mels, frames), optional
-            dB, as of `hldm.data.LogMel.grain`. A decoder trained by L1 gives the median level of a noise, and no one
-            hears noise without its grain: it is added to what is noise, murmur and background, `GRAIN` times. One
-            decoder for all cannot tell what is noise, and leaves it out.
+        noise_texture : Tensor (..., mels, frames), optional
+            dB, as of `hldm.data.LogMel.noise_texture`. A decoder trained by L1 gives the median level of a noise, and
+            no one hears noise without its texture: it is added to what is noise, murmur and background, `NOISE_TEXTURE`
+            times. One decoder for all cannot tell what is noise, and leaves it out.
         """
         if not self.config.superposition:
             return self.decoder(z) * self.config.scale_db + self.config.mean_db
         parts = self.components(z)
-        if grain is not None:
-            parts |= {name: parts[name] + self.GRAIN * grain for name in ("murmur", "noise")}
+        if noise_texture is not None:
+            parts |= {name: parts[name] + self.NOISE_TEXTURE * noise_texture for name in ("murmur", "noise")}
         return power_sum(*parts.values())
 
     def components(self, z: Tensor, wanted: Collection[str] = ("sounds", "murmur", "noise")) -> dict[str, Tensor]:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from hldm.conditioning import ConditionEncoder
 from hldm.config import SUBSPACES, ConditionConfig, Profile, UNetConfig
 from hldm.data.clips import ClipDataset
 from hldm.data.time_warp import time_warped_clips
-from hldm.engine.fit import fit
+from hldm.engine.denoising import Denoised, train_denoiser
 from hldm.engine.process import GaussianDiffusion
 from hldm.engine.processes import team
 from hldm.models.unet import StructuredUNet
@@ -23,7 +22,7 @@ from hldm.training.card import write_card
 from hldm.training.corpus import ClipBatches, corpus_name, open_corpus
 from hldm.training.curriculum import Curriculum
 from hldm.training.history import write_history
-from hldm.training.latents import draw, encoded, rare_class_weights
+from hldm.training.latents import encoded, rare_class_weights
 from hldm.training.vae import some_of
 
 LEARNING_RATES = {2: 5e-4, 3: 5e-5}  # by stage
@@ -83,112 +82,71 @@ def train_diffusion(
     whole = batch_size * processes.num_processes
     corpus = open_corpus("train", profile.max_patients)
     clips = ClipDataset(corpus, vae.config.audio, hop_seconds=hop_seconds)
-    rare = time_warped_clips(corpus, vae.config.audio, seed=seed)
+    warped = time_warped_clips(corpus, vae.config.audio, seed=seed)
     steps = ClipBatches(clips, whole).steps(profile.epochs[stage - 1], profile)
     config = replace(config, audio=vae.config.audio)
-    now = _models(config, condition_config, folder, start_from, seed).train().to(device)
-    unet, condition = now["unet"], now["condition"]
-    data = encoded([*clips, *rare], vae, ConditionEncoder(condition.config, folder=folder), wordings=2).to(device)
-    chances = rare_class_weights(data.records) if stage == 3 else torch.ones(len(data))
+    unet, condition = _models(config, condition_config, folder, start_from, seed)
+    data = encoded([*clips, *warped], vae, ConditionEncoder(condition.config, folder=folder), wordings=2)
     process = GaussianDiffusion(unet.config.diffusion)
-    ema = moving_average(now, process.config.ema_decay, grown=start_from is not None)
     curriculum = curriculum if stage == 2 else None
 
-    def step_loss(step: int, generator: torch.Generator):
-        batch = draw(data, chances, batch_size, step, process, generator)
-        told = condition(batch.features)
-        c = condition.drop(told, batch.dropped)
-        noisy = process.q_sample(batch.z, batch.noise, batch.t)
-        prediction = unet(noisy, batch.t, c.vector, c.tokens, batch.positions)
-        errors = process.errors(prediction, process.target(batch.z, batch.noise, batch.t))
-        worth = unet.subspace_weights.loss(
-            told.vector.detach(), process.log_snr(batch.t), errors.detach(), batch.dropped
+    def weights_loss(seen: Denoised) -> tuple[Tensor, dict[str, float]]:
+        """What w_i(c) learn from: the errors, and where the condition was left out."""
+        batch = seen.batch
+        loss = unet.subspace_weights.loss(
+            seen.cond.vector.detach(), process.log_snr(batch.t), seen.errors.detach(), batch.dropped
         )
-        weights = epsilon_share(process, batch.t) if stage == 3 else process.loss_weight(batch.t)
-        turns = errors.new_tensor(curriculum.weights(step / steps) if curriculum else [1.0] * len(SUBSPACES))
-        loss = (weights[:, None] * turns * errors).mean()
-        by_group = dict(zip(SUBSPACES, errors.detach().mean(0).tolist(), strict=True))
-        lambdas = {f"lambda_{name}": value for name, value in condition.lambdas.items()}
-        return loss + 0.1 * worth, {"denoising": float(loss.detach()), **by_group, **lambdas}
+        return 0.1 * loss, {f"lambda_{name}": value for name, value in condition.lambdas.items()}
 
-    def after_step(step: int) -> None:
-        ema.update_parameters(now)
+    def keep_phase(step: int, averages: nn.ModuleDict) -> None:
         for phase, end in curriculum.ends(steps).items() if curriculum else ():
             if step + 1 == end and processes.is_main_process:
-                _save(Path(folder) / "curriculum" / phase, ema.module)
+                _save(Path(folder) / "curriculum" / phase, averages)
 
     rate = learning_rate or LEARNING_RATES[stage]
-    log = fit(
-        nn.ModuleDict({"now": now, "ema": ema}), step_loss, steps,
-        folder=Path(folder) / f"diffusion{stage}", learning_rate=rate, seed=seed + stage, after_step=after_step,
-        shared=True,
+    averages, log = train_denoiser(
+        unet, condition, data.to(device), steps, process, folder=Path(folder) / f"diffusion{stage}", groups=SUBSPACES,
+        batch_size=batch_size, chances=rare_class_weights(data.records) if stage == 3 else None,
+        level_weight=process.epsilon_weight if stage == 3 else None,
+        group_weights=curriculum.weights if curriculum else None, added_loss=weights_loss, after_update=keep_phase,
+        grown=start_from is not None, learning_rate=rate, seed=seed + stage,
         run={"unet": unet.config, "condition": condition.config, "curriculum": curriculum, "clips": len(clips)},
     )  # fmt: skip
-    averages = ema.module.eval().cpu()
+    trained = averages["denoiser"], averages["conditioning"]
     if processes.is_main_process:
         write_history(folder, stage, log, start_from)
-        scores = score_denoiser(averages["unet"], averages["condition"], vae, profile)
-        training = {"stage": stage, "updates": steps, "batch": whole, "clips": len(clips), "retimed clips": len(rare),
-                    "learning rate": rate,
-                    "seed": seed}  # fmt: skip
-        _save_with_cards(folder, averages, scores, training)
+        scores = score_denoiser(*trained, vae, profile)
+        training = {"stage": stage, "updates": steps, "batch": whole, "clips": len(clips),
+                    "time-warped clips": len(warped), "learning rate": rate, "seed": seed}  # fmt: skip
+        _write_cards(_save(folder, averages), scores, training)
     processes.wait_for_everyone()
-    return averages["unet"], averages["condition"], log
-
-
-def epsilon_share(process: GaussianDiffusion, step: Tensor) -> Tensor:
-    """What a squared error of the network's target has to be multiplied with to be that of epsilon, ``(batch,)``.
-
-    For v it is alpha_bar: z_t is given, so eps - eps_hat = sqrt(alpha_bar) (v - v_hat).
-    """
-    log_snr = process.log_snr(step)
-    return torch.ones_like(log_snr) if process.config.prediction == "epsilon" else log_snr.sigmoid()
+    return *trained, log
 
 
 def _models(
     config: UNetConfig, condition_config: ConditionConfig, folder: str | os.PathLike,
     start_from: str | os.PathLike | None, seed: int,
-) -> nn.ModuleDict:  # fmt: skip
+) -> tuple[StructuredUNet, ConditionEncoder]:  # fmt: skip
     """U-Net and fusion: new ones, or those of `start_from`."""
     if start_from is not None:
-        unet, condition = StructuredUNet.from_pretrained(start_from), ConditionEncoder.from_pretrained(start_from)
-    else:
-        with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
-            torch.manual_seed(seed)
-            unet, condition = StructuredUNet(config), ConditionEncoder(condition_config, folder=folder)
-    return nn.ModuleDict({"unet": unet, "condition": condition})
+        return StructuredUNet.from_pretrained(start_from), ConditionEncoder.from_pretrained(start_from)
+    with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
+        torch.manual_seed(seed)
+        return StructuredUNet(config), ConditionEncoder(condition_config, folder=folder)
 
 
-def moving_average(models: nn.ModuleDict, decay: float, *, grown: bool) -> AveragedModel:
-    """Exponential moving average of weights.
-
-    Its memory grows with its age, so that short runs have one too. The average of models that were averages before
-    is `grown`: it keeps its full memory, and moves away from their weights slowly.
-    """
-
-    @torch.no_grad()
-    def update(averaged, current, count):
-        torch._foreach_lerp_(averaged, list(current), 1 - min(decay, (1 + float(count)) / (10 + float(count))))
-
-    ema = AveragedModel(models, multi_avg_fn=update).requires_grad_(False)
-    if grown:
-        ema.n_averaged.fill_(round((10 * decay - 1) / (1 - decay)))  # the age at which the memory is full
-    return ema
-
-
-def _save(folder: str | os.PathLike, models: nn.ModuleDict) -> dict[str, Path]:
-    """Write every model as ``NAME.safetensors``, in half precision; returns where."""
+def _save(folder: str | os.PathLike, averages: nn.ModuleDict) -> dict[str, Path]:
+    """Write both models as ``NAME.safetensors``, in half precision; returns where."""
+    models = {"unet": averages["denoiser"], "condition": averages["conditioning"]}
     return {name: model.save(folder) for name, model in models.items()}
 
 
-def _save_with_cards(
-    folder: str | os.PathLike, models: nn.ModuleDict, scores: dict[str, float], training: dict[str, object]
-) -> None:
+def _write_cards(paths: dict[str, Path], scores: dict[str, float], training: dict[str, object]) -> None:
     names = {
         "unet": "Structured U-Net with Medical Attention (Eq. 4, 5).",
         "condition": "Fusion of text and graph (Eq. 1).",
     }
-    for name, path in _save(folder, models).items():
+    for name, path in paths.items():
         write_card(
             path, what=names[name] + " Trained together with the other; the exponential moving average is kept.",
             corpus=corpus_name(), scores=scores, scored_on=f"{corpus_name()}, val part", training=training,
@@ -213,7 +171,8 @@ def score_denoiser(
     noise = torch.randn(data.z.shape, generator=generator)
     noisy, target = process.q_sample(data.z, noise, t), process.target(data.z, noise, t)
     scores = {}
-    for case, c in {"told": condition(data.features[0]), "not told": condition.null(len(data))}.items():
-        errors = process.errors(unet(noisy, t, c.vector, c.tokens, data.positions), target).mean(0)
+    for case, c in {"cond": condition(data.features[0]), "uncond": condition.null(len(data))}.items():
+        prediction = unet(noisy, t, c._replace(position=data.position))
+        errors = process.errors(prediction, target, len(SUBSPACES)).mean(0)
         scores |= {f"error of {name}, {case}": float(e) for name, e in zip(SUBSPACES, errors, strict=True)}
     return scores | {"clips": len(data)}

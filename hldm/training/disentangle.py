@@ -94,8 +94,8 @@ class Disentanglement(nn.Module):
             states = batch.states[:real]
             beat = mean_beat(batch.log_mel[:real], states)
             wanted = swapped_beat(beat, beat[batch.partner[:real]], subspace)
-            told = float(subspace in ("murmur", "noise"))  # of the others a mean beat foretells too little
-            terms["beat"] = told * (mean_beat(swapped[:real], states) - wanted).abs().mean() / weights.scale_db
+            foretold = float(subspace in ("murmur", "noise"))  # of the others a mean beat says too little
+            terms["beat"] = foretold * (mean_beat(swapped[:real], states) - wanted).abs().mean() / weights.scale_db
         if weights.measured_weight:
             predictor = self._predictor[0]
             with torch.no_grad():
