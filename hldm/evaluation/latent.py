@@ -91,7 +91,7 @@ def evaluate_latent(
     return table(rows, ("data", "metric"))
 
 
-def row(
+def _row(
     metric: str,
     better: str,
     value: Estimate,
@@ -126,19 +126,19 @@ def _subspaces(vae: MultiScaleVAE, known: KnownClips, repeats: int, seed: int) -
         return interval(lambda s: s.values.mean(), Sample.of(values, patients), repeats=repeats, seed=seed)
 
     guess = float((known.log_mels - average).abs().mean())
-    yield row("reconstruction error (dB)", "lower", mean(error), guess, 0.0, "mean absolute error of the log-mel")
+    yield _row("reconstruction error (dB)", "lower", mean(error), guess, 0.0, "mean absolute error of the log-mel")
 
     groups, mixed, best = pooled(split_subspaces(z)), pooled(split_subspaces(rotated(z, seed))), ideal(factors, OWN)
     readings = Readings.of(groups, factors, patients)
     found = pds(groups, factors, OWN, patients, readings=readings, repeats=repeats, seed=seed)
     floor, ceiling = (_parts(g, known, seed) for g in (mixed, best))
     for name, value in (("PDS", found.score), ("PDS: orth", found.orth), ("PDS: mod", found.mod)):
-        yield row(name, "higher", value, floor[name], ceiling[name])
+        yield _row(name, "higher", value, floor[name], ceiling[name])
     patterns = repeating(split_subspaces(z), known.states[:, :: vae.config.downsampling])
     strong = Readings.of(patterns, factors, patients)
     everything = Sample.of(np.arange(len(patients)), patients)
     value = interval(lambda s: modularity(strong.scores(s.values.astype(int)), OWN), everything, repeats=repeats)
-    yield row("PDS: mod for a stronger reader", "higher", value, np.nan, ceiling["PDS: mod"], PATTERNS)
+    yield _row("PDS: mod for a stronger reader", "higher", value, np.nan, ceiling["PDS: mod"], PATTERNS)
     yield from _probes(known, groups, readings, strong, repeats, seed)
     yield from _others(known, groups, best, seed)
 
@@ -164,11 +164,11 @@ def _probes(known: KnownClips, groups, readings: Readings, strong: Readings, rep
         return interval(statistic, Sample.of(np.stack(columns, axis=1), patients), repeats=repeats, seed=seed)
 
     auc = {name: estimate(lambda s: area_under_curve(*s.values.T), murmur, score) for name, score in said.items()}
-    yield row("murmur from murmur (AUC)", "higher", auc["murmur"], 0.5, auc["all four"])
+    yield _row("murmur from murmur (AUC)", "higher", auc["murmur"], 0.5, auc["all four"])
     # Rate, sounds and noise themselves tell of a murmur where factors go together: nobody can ask for less.
     others = np.stack([values for name, values in known.factors.items() if name != "murmur"], axis=1)
     best = area_under_curve(murmur, read(others, murmur, patients))
-    yield row("murmur from the other three (AUC)", "lower", auc["the other three"], auc["all four"], best)
+    yield _row("murmur from the other three (AUC)", "lower", auc["the other three"], auc["all four"], best)
 
     def mae(predicted: np.ndarray) -> Estimate:
         error = np.abs(np.exp(predicted) - np.exp(rate))
@@ -181,7 +181,7 @@ def _probes(known: KnownClips, groups, readings: Readings, strong: Readings, rep
             best = whole if source is readings else np.nan
             limits = (guess, best) if own else (best, guess)
             value = mae(source.predicted["heart rate"][name])
-            yield row(f"heart rate from {name}{kind} (bpm)", "lower" if own else "higher", value, *limits, by)
+            yield _row(f"heart rate from {name}{kind} (bpm)", "lower" if own else "higher", value, *limits, by)
 
 
 def _others(known: KnownClips, groups, best, seed: int) -> Iterator[Row]:
@@ -204,12 +204,12 @@ def _others(known: KnownClips, groups, best, seed: int) -> Iterator[Row]:
     values, ceilings = measured(groups), measured(best)
     for name, value in values.items():
         by = "forests of extremely random trees" if name.startswith("DCI") else "best column of each subspace"
-        yield row(name, "higher", plain(value), 0.0, ceilings[name], by)
+        yield _row(name, "higher", plain(value), 0.0, ceilings[name], by)
     if len(known) > 2 * len(_units(groups)):
         rng = np.random.default_rng(seed)
         apart = {name: z[strangers(known.patients, rng)] for name, z in groups.items()}
         shared, idle = (disentanglement.total_correlation(part) for part in (groups, apart))
-        yield row("total correlation (nats)", "lower", plain(shared), np.nan, idle, "Gaussian closed form")
+        yield _row("total correlation (nats)", "lower", plain(shared), np.nan, idle, "Gaussian closed form")
 
 
 def _units(groups: dict[str, np.ndarray]) -> list[str]:
@@ -232,11 +232,11 @@ def _swaps(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, 
     )
     for name, better, figure, floor, ceiling, measurer in lines:
         limits = figure(floor), ceiling if isinstance(ceiling, float) else figure(ceiling)
-        yield row(f"murmur swapped: {name}", better, figure(after), *limits, measurer)
+        yield _row(f"murmur swapped: {name}", better, figure(after), *limits, measurer)
     for subspace in SUBSPACES:
         measurer = rhythm if subspace == "rhythm" else by
-        yield row(f"{subspace} swapped: hit (R^2)", "higher", test.hit(subspace), 0.0, 1.0, measurer)
-        yield row(f"{subspace} swapped: leak (sd)", "lower", test.leak(subspace), np.nan, 0.0, f"{by}, {rhythm}")
+        yield _row(f"{subspace} swapped: hit (R^2)", "higher", test.hit(subspace), 0.0, 1.0, measurer)
+        yield _row(f"{subspace} swapped: leak (sd)", "lower", test.leak(subspace), np.nan, 0.0, f"{by}, {rhythm}")
 
 
 def _resynthesis(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, seed: int) -> Iterator[Row]:
@@ -252,4 +252,4 @@ def _resynthesis(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vo
         ("Frechet ratio", "lower", np.nan, "alone", by),
         ("linear two-sample AUC", "lower", np.nan, "alone", by),
     ):
-        yield row(f"resynthesis: {measure}", better, found[measure, "both"], floor, found[measure, best], measurer)
+        yield _row(f"resynthesis: {measure}", better, found[measure, "both"], floor, found[measure, best], measurer)

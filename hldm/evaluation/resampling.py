@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 
+from hldm.data.errors import DataError
+
 Statistic = Callable[..., float]
 
 
@@ -80,7 +82,7 @@ class Sample:
         """
         names, patient, counts = np.unique(self.groups, return_inverse=True, return_counts=True)
         if len(names) < 2:
-            raise ValueError(f"{len(self)} rows of {len(names)} patient, expected two patients or more")
+            raise DataError("two patients or more", value=f"{len(self)} rows of {len(names)} patient")
         order = rng.permutation(len(names))
         size = max(1, int(np.sum(np.cumsum(counts[order]) <= len(self) / 2)))
         inside = np.isin(patient, order[:size])

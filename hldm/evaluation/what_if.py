@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hldm.config import SUBSPACES
+from hldm.data.errors import DataError
 from hldm.evaluation.measurers import Judge
 from hldm.evaluation.physiology import s1_s2_envelope_correlation
 from hldm.evaluation.resampling import seeds_mean
@@ -113,11 +114,11 @@ def grade_sweep(
 
     Raises
     ------
-    ValueError
+    DataError
         For fewer than three seeds, or than there are grades.
     """
     if len(seeds) < max(3, len(grades)):
-        raise ValueError(f"seeds: found {list(seeds)}, expected {max(3, len(grades))} or more")
+        raise DataError(f"{max(3, len(grades))} or more", field="seeds", value=list(seeds))
     drawn = {grade: list(_batches(synth, prompt.format(grade), seeds, options)) for grade in grades}
     rows = []
     for i, (seed, base) in enumerate(zip(seeds, drawn[grades[0]], strict=True)):

@@ -11,6 +11,7 @@ from torch import Tensor
 from hldm.config import Profile
 from hldm.data.circor.corpus import CircorCorpus
 from hldm.data.clips import ClipDataset
+from hldm.data.errors import DataError
 from hldm.data.records import ClinicalRecord
 from hldm.paths import circor_folder, simulated_folder
 
@@ -68,7 +69,7 @@ class ClipBatches:
 
     def __init__(self, clips: ClipDataset, batch_size: int):
         if not len(clips):
-            raise ValueError("no clip: no recording has an annotated stretch as long as a clip")
+            raise DataError("a recording with an annotated stretch as long as a clip", field="corpus", value="no clip")
         self.clips, self.batch_size = clips, batch_size
 
     def steps(self, epochs: int, profile: Profile) -> int:

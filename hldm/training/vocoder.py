@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hldm.config import AudioConfig, Profile
 from hldm.data.clips import normalise
+from hldm.data.errors import DataError
 from hldm.data.records import Recording
 from hldm.data.simulator import draw_patient, simulate
 from hldm.data.spectrogram import LogMel
@@ -77,7 +78,7 @@ class Crops:
 
     Raises
     ------
-    ValueError
+    DataError
         Where no recording is long enough.
     """
 
@@ -88,7 +89,8 @@ class Crops:
             if len(annotated) >= samples:
                 self.waveforms.append(torch.from_numpy(normalise(annotated)))
         if not self.waveforms:
-            raise ValueError(f"no crop: no recording has {samples / audio.sampling_rate:g} s of annotated beats")
+            seconds = samples / audio.sampling_rate
+            raise DataError(f"a recording that has {seconds:g} s of annotated beats", field="corpus", value="no crop")
 
     def __len__(self) -> int:
         """Crops that lie end to end."""
