@@ -20,6 +20,8 @@ ORDINALS = {"first": "1st", "second": "2nd", "third": "3rd", "fourth": "4th", "f
 ENDINGS = ("s", "d", "ed", "r", "er", "ly", "ing")  # another form of a word is no typing error
 COUNTS = frozenset([*ONES, *TENS, *ORDINALS])
 SIDES = {"L": "left", "R": "right"}
+#: Letters that a pattern without regard to case takes for others of the alphabet.
+FOLDED = str.maketrans("\u0130\u0131\u017f\u212a", "IisK")
 STEPS = r"[1-6]|[IV]{1,3}"
 
 
@@ -34,6 +36,10 @@ def _figure(match: re.Match) -> str:
 SHORTHAND = (
     (r"[\u2010-\u2015\u2212]", "-"),
     (r"[\u2018\u2019]", "'"),
+    (r"\bcan't\b", "cannot"),
+    (r"(?<=\w)n't\b", " not"),
+    (r"(?<=\d),(?=\d{1,2} ?(?:kg|cm|mm?|years?|months?|weeks?|days?)\b)", "."),
+    (r"(?<=\d),(?=\d{3} ?(?:g|grams?)\b)", ""),
     (r"\s*(?:[-=]+>|\u2192|\s>\s)\s*", " radiating to "),
     (r"\(\s*-\s*\)|[\u00d8\u2205]|\b(?:neg|negative)\b(?: for)?(?=\s+(?:a |any )?murmur)", "no"),
     (r"\(\s*\+\s*\)", "present"),
@@ -129,6 +135,7 @@ def respell(text: str, lexicon: frozenset[str], standing: frozenset[str] = froze
     standing : frozenset of str
         Further words that are right as they stand, though nothing is corrected to them.
     """
+    text = re.sub(r"\s*\n\s*", "\n", re.sub(r"[^\S\n]+|[\x00-\x09\x0b-\x1f\x7f]+", " ", text)).translate(FOLDED)
     for pattern, new in _compiled(SHORTHAND):
         text = pattern.sub(new, text)
     right = lexicon | COUNTS
