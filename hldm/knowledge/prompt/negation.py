@@ -26,6 +26,7 @@ LISTED = frozenset((
 ))  # fmt: skip
 #: Facts that can be denied, put in doubt, or be somebody else's.
 DENIABLE = LISTED | {"loudness", "place", "murmur_locations", "most_audible_location", "radiation", "radiates"}
+ADJECTIVES = ("shape", "pitch", "quality", "loudness")
 #: Facts that a denial turns round, if they come first in its scope.
 FLIPPED: dict[str, dict[Any, Any]] = {
     "pregnant": {True: False, False: True},
@@ -50,7 +51,7 @@ class Token(NamedTuple):
     @property
     def clear(self) -> bool:
         """Whether a denial passes over it: a word without a meaning of its own, or a verb of finding."""
-        return self.kind in ("head", "verb") or self.kind == "word" and self.text.lower() in words("filler")
+        return self.kind in ("head", "verb") or self.kind == "word" and self.text.lower() in words("filler") | {""}
 
 
 @dataclass
@@ -81,7 +82,7 @@ class Unit:
 @cache
 def _scanner() -> re.Pattern:
     triggers = "|".join(rf"(?P<t{i}>(?<!\w)(?:{row['pattern']})(?!\w))" for i, row in enumerate(rows("triggers")))
-    return re.compile(rf"{triggers}|(?P<comma>,)|(?P<border>[;)])|(?P<word>[^\s,;:()\x00/-][^\s,;:()\x00/]*)|(?P<list>/)",
+    return re.compile(rf"{triggers}|(?P<comma>,)|(?P<border>[;)])|(?P<word>[^\s,;:()=\x00/-][^\s,;:()=\x00/]*)|(?P<list>/)",
                       re.I)  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def _tokens(rest: str) -> list[Token]:
         if kind[1:].isdigit():
             row = rows("triggers")[int(kind[1:])]
             kind, side = row["kind"], row["side"]
-        found.append(Token(kind, *match.span(), match.group(), side))
+        found.append(Token(kind, *match.span(), match.group().rstrip(".!?"), side))
     return found
 
 
@@ -221,7 +222,8 @@ class _Scopes:
             )  # fmt: skip
             if not (self.closed[i] or alike):
                 break
-            reached += [Token("comma", unit.tokens[0].start, unit.tokens[0].start, ","), *unit.tokens]
+            start = unit.tokens[0].start
+            reached += [Token("comma", start - 1, start, ","), *unit.tokens]
             last = unit.facts[-1] if unit.facts else last
         return reached, self._targets(trigger, reached)
 
@@ -238,11 +240,11 @@ class _Scopes:
                 stranger = False
             elif token.fact and token.fact.field in FLIPPED and not found and trigger.kind in DENIES:
                 return [token]
-            elif token.fact and token.fact.field in DENIABLE:
+            elif token.fact and (token.fact.field in DENIABLE or token.fact.field == "grade" and trigger.kind not in DENIES):
                 found.append(token)
                 if trigger.kind == "non":
                     return found
-            elif token.fact or stranger and token.text.lower() in words("preposition"):
+            elif token.fact or stranger and token.text.lower() in words("complement"):
                 break
             elif token.kind == "verb":
                 strict = False
@@ -274,19 +276,23 @@ class _Scopes:
         return targets
 
     def _deny(self, index: int, trigger: Token, targets: list[Token], path: list[Token], reached: list[Token]) -> None:
-        facts = [token.fact for token in targets if self.fate.get(token.fact, [token.fact])[0].field != "relative"]
         if not targets:
-            missed = [t for t in reached if t.fact and t.fact.field in DENIABLE | FLIPPED.keys()]
-            if self.murmurs and (missed or not self._other_object(index, trigger)):
-                self._unclear(trigger, missed)
+            self._not_understood(index, trigger, reached)
             return
-        everywhere = [f for f in facts if f.field == "murmur_locations"]
+        facts = [token.fact for token in targets]
+        first = next((token for token in reached if not token.clear), None)
+        if trigger.kind == "not" and first and first.fact and first.fact.field in ADJECTIVES and any(
+            fact.field == "murmur_named" for fact in facts
+        ):  # fmt: skip
+            self._unclear(trigger, targets)  # "not very loud murmur": is there one?
+            return
+        everywhere = [f for f in facts if f.field == "murmur_locations" and len(f.value) == 4]
         if everywhere and not any(f.field == "murmur_named" for f in facts):
             self._unclear(trigger, targets)  # "not heard at all sites": at none, or not at each?
             return
-        following = self.units[index + 1] if index + 1 < len(self.units) else Unit()
-        local = following.join == "exception" or any(unit.join == "exception" for unit in self.units[index : index + 2])
-        self.used |= {trigger, *(token for token in path if token.kind in ("head", "verb"))}
+        local = any(unit.join == "exception" for unit in self.units[index + 1 : index + 2])
+        self.used |= {trigger, *(t for t in (*self.units[index].tokens, *reached) if t.kind in ("head", "verb"))}
+        self.used |= _adjectives(path, targets)
         start = min([trigger.start, *(f.start for f in facts)])
         for fact in facts:
             said = _denied(fact, facts, local)
@@ -295,13 +301,23 @@ class _Scopes:
                 said = [new._replace(text=self.sentence[start:end]) for new in said]
             self.fate[fact] = said
 
-    def _other_object(self, index: int, trigger: Token) -> bool:
-        """Whether what is denied is none of ours ("no fever"), and what follows does not belong to it."""
-        after = [t for t in self.units[index].tokens if t.start > trigger.start]
-        if all(token.clear or token.fact for token in after):
-            return False
-        following = self.units[index + 1] if index + 1 < len(self.units) else Unit()
-        return following.join in ("border", "exception") or not (following.bare and following.facts)
+    def _not_understood(self, index: int, trigger: Token, reached: list[Token]) -> None:
+        """A trigger without a fact to deny: a problem, unless what it denies is none of ours ("no fever")."""
+        after = [token for token in self.units[index].tokens if token.start > trigger.start]
+        object_ = next((token for token in after if not token.clear), None)
+        missed = [token for token in reached if token.fact and token.fact.field in DENIABLE]
+        if object_ and object_.kind in DENIES:  # "denies no murmur"
+            self.used.add(object_)
+            missed = self._ahead(index, object_)[1]
+        elif object_ and not object_.fact and not missed:
+            following = self.units[index + 1] if index + 1 < len(self.units) else Unit()
+            if following.join in ("border", "exception") or not following.bare:
+                return
+            missed = [token for token in following.tokens if token.fact]
+            if not missed:
+                return
+        if self.murmurs:
+            self._unclear(trigger, missed)
 
     def _unclear(self, trigger: Token, targets: list[Token]) -> list[Token]:
         end = max([trigger.end, *(token.end for token in targets)])
@@ -319,6 +335,18 @@ class _Scopes:
             self.fate[fact] = [fact._replace(field=name)]
             if name == "doubted" and fact.field == "murmur_named":
                 self.fate[fact] = [fact._replace(field="murmur", value=Murmur.UNKNOWN)]
+
+
+def _adjectives(path: list[Token], targets: list[Token]) -> set[Token]:
+    """Words before a denied fact, in its item of the list: of what is absent, an adjective says nothing more."""
+    found: set[Token] = set()
+    item: list[Token] = []
+    for token in path:
+        if token.fact in [target.fact for target in targets]:
+            found.update(item)
+            item = []
+        item = [] if token.kind == "comma" or token.fact else [*item, token]
+    return found | set(item)
 
 
 def _denied(fact: Fact, together: list[Fact], local: bool) -> list[Fact]:

@@ -93,7 +93,7 @@ def _assign_phases(facts: tuple[Fact, ...], sentence: str, phase: str | None) ->
 
 def _unknown(rest: str) -> list[str]:
     """The words that no rule consumed and that are not mere filling."""
-    left = (word.strip(".?!-/+'\"") for word in re.findall(r"[^\s,;:()\x00]+", rest))
+    left = (word.strip(".?!-/+='\"") for word in re.findall(r"[^\s,;:()\x00]+", rest))
     return [word for word in left if word and word.lower() not in words("filler")]
 
 

@@ -153,7 +153,7 @@ def _murmur() -> list[tuple[str, str, Any]]:
     over = r"(?:\s*(?:/|out of|of|over)\s*)"
     scale = rf"{over}(?P<scale>VI|IV|6|4)\b"
     until = rf"\s*(?:-|to|or)\s*{_STEP}"
-    before = r"(?<!as )(?:{})(?=,? [^.;:]{{0,60}}?\b(?:murmur|bruit|[SHPLE][SED]M))"
+    before = r"(?<!as )(?:{})(?=,? (?:(?!\b(?:heart|with|without|no|not|in|at|of|but)\b)[^.;:]){{0,60}}?\b(?:murmur|bruit|[SHPLE][SED]M))"
     after = r"(?<=murmur is )(?:{0})|(?<=murmur was )(?:{0})|(?<=murmur, )(?:{0})"
     return [
         *[(f"{before.format(word)}|{after.format(word)}", "loudness", (grade_, None))
