@@ -78,7 +78,7 @@ def _silence(facts: list[Fact]) -> list[Fact]:
         "silent_here": "murmur", "silent_place": "place"}  # fmt: skip
     facts = [fact._replace(field=here.get(fact.field, fact.field)) for fact in facts]
     silent = [fact for fact in facts if fact.field == "silent"]
-    if not described and {fact.value for fact in silent} == MURMURS.keys():
+    if not described and all(any(fact.value in (phase, "both") for fact in silent) for phase in MURMURS):
         facts.append(silent[-1]._replace(field="murmur", value=Murmur.ABSENT))
     return facts
 
@@ -202,7 +202,7 @@ def _read_murmur(facts: list[Fact], base: ClinicalRecord, changes: dict, problem
         return
     for fact in facts:
         if fact.field == "silent":
-            changes[fact.value] = None
+            changes |= {phase: None for phase in MURMURS if fact.value in (phase, "both")}
     for phase, values in murmurs.items():
         old = getattr(base, phase)
         kept = {name: getattr(old, name) for name in old.kinds} if old else {}

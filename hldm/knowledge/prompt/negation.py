@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from hldm.data.records import Murmur, Outcome
@@ -20,6 +20,7 @@ from hldm.knowledge.prompt.facts import Fact
 from hldm.knowledge.tables import rows, words
 
 DENIES = ("no", "not", "nor", "non")
+ENDS = (*DENIES, "doubt", "past", "relative", "pseudo")  # a scope ends where the next trigger stands
 #: What an item of a list of absent things consists of.
 LISTED = frozenset((
     "conditions", "finding", "shape", "pitch", "quality", "phase", "murmur_named", "systolic.timing", "diastolic.timing",
@@ -56,19 +57,22 @@ class Token(NamedTuple):
 
 @dataclass
 class Unit:
-    """Part of a sentence; `join` is what stands before it: "and", "or", "comma", "border" or "exception"."""
+    """Part of a sentence, filled before it is asked; `join` is what stands before it: "and", "or", "comma", "border" or "exception"."""
 
     join: str = "border"
+    start: int = 0
     tokens: list[Token] = field(default_factory=list)
 
     @property
     def facts(self) -> list[Fact]:
         return [token.fact for token in self.tokens if token.fact]
 
-    def triggers(self, *kinds: str) -> list[Token]:
-        return [token for token in self.tokens if token.kind in kinds]
-
     @property
+    def listable(self) -> bool:
+        """Whether it may go on with a list after "or"."""
+        return not any(t.kind in ENDS or t.fact and t.fact.field == "grade" for t in self.tokens)
+
+    @cached_property
     def bare(self) -> bool:
         """Whether it is a mere item of a list: it states no grade, no place, nothing normal, and has no verb."""
         return all(
@@ -104,7 +108,7 @@ def _units(tokens: Iterable[Token]) -> list[Unit]:
         if token.kind in ("comma", "border", "exception", "list", "nor"):
             join = {"list": "or" if token.text.lower() in ("or", "/") else "and", "nor": "or"}.get(token.kind, token.kind)
             if units[-1].tokens:
-                units.append(Unit(join))
+                units.append(Unit(join, token.end))
             elif units[-1].join not in ("border", "exception") or join == "exception":
                 units[-1].join = join  # ", or": the last one counts
         if token.kind not in ("comma", "border", "exception", "list", "filler"):
@@ -137,239 +141,236 @@ def scoped(facts: list[Fact], sentence: str, rest: str) -> tuple[list[Fact], str
         return facts, rest, []
     found = [Token("fact", f.start, f.start + len(f.text), f.text, fact=f) for f in facts]
     scopes = _Scopes(_units(tokens + found), sentence)
-    for kinds in (("relative",), DENIES, ("doubt", "past", "pseudo")):
-        for index, unit in enumerate(scopes.units):
-            for trigger in unit.triggers(*kinds):
-                if trigger not in scopes.used:
-                    scopes.apply(index, trigger)
+    scopes.apply_all()
     pieces, at = [], 0
-    for token in sorted(scopes.used | {t for t in tokens if t.kind == "filler"}, key=lambda token: token.start):
-        pieces += [rest[at : token.start], "\x00" * (token.end - token.start)]
-        at = token.end
-    after = [new for fact in facts for new in scopes.fate.get(fact, [fact])]
+    for token in tokens:
+        if token in scopes.used or token.kind == "filler":
+            pieces += [rest[at : token.start], "\x00" * (token.end - token.start)]
+            at = token.end
+    after = [scopes.fate.get(fact, fact) for fact in facts]
     return after, "".join(pieces) + rest[at:], scopes.problems
 
 
 class _Scopes:
-    """The units of one sentence, and what its triggers make of their facts."""
+    """The units of one sentence, and what its triggers make of their facts: the `fate` of each."""
 
     def __init__(self, units: list[Unit], sentence: str):
         self.units, self.sentence = units, sentence
-        self.fate: dict[Fact, list[Fact]] = {}
+        self.fate: dict[Fact, Fact] = {}
         self.used: set[Token] = set()
         self.problems: list[str] = []
         self.murmurs = any(fact.field in OF_MURMURS for unit in units for fact in unit.facts)
-        self.closed = self._closed()
+        #: For every unit, whether it belongs to the list before it: "A, B or C", "A, B, and C".
+        self.closed = [False] * (len(units) + 1)
+        for i in range(len(units) - 1, -1, -1):
+            bare, join = units[i].bare, units[i].join
+            self.closed[i] = units[i].listable if join == "or" else bare and (
+                join == "and" or join == "comma" and self.closed[i + 1]
+            )  # fmt: skip
 
-    def _closed(self) -> list[bool]:
-        """For every unit, whether it belongs to the list before it: "A, B or C", "A, B, and C"."""
-        closed = [False] * (len(self.units) + 1)
-        for i in range(len(self.units) - 1, -1, -1):
-            unit = self.units[i]
-            if unit.join == "or":
-                closed[i] = not unit.triggers(*DENIES) and all(fact.field != "grade" for fact in unit.facts)
-            else:
-                closed[i] = unit.bare and (unit.join == "and" or unit.join == "comma" and closed[i + 1])
-        return closed
+    def apply_all(self) -> None:
+        """Relatives first, whose murmurs are denied in vain; then denials; what is left is doubted or past."""
+        for kinds in (("relative",), DENIES, ("doubt", "past", "pseudo")):
+            for index, unit in enumerate(self.units):
+                for k, token in enumerate(unit.tokens):
+                    if token.kind in kinds and token not in self.used:
+                        self._apply(index, k)
 
-    def apply(self, index: int, trigger: Token) -> None:
+    def _apply(self, index: int, k: int) -> None:
         """Give the facts in a trigger's scope what it makes of them, or say that it was not understood."""
-        if trigger.kind == "not" and (cancelled := self._cancelled(index, trigger)):
+        trigger = self.units[index].tokens[k]
+        if trigger.kind == "not" and (cancelled := self._cancelled(index, k)):
             self.used |= {trigger, cancelled}
             return
-        reached, targets = self._ahead(index, trigger)
-        path = [token for token in reached if not targets or token.start < targets[-1].start]
-        behind = self._behind(index, trigger)
-        if behind and (trigger.side == "behind" or not targets and trigger.kind in DENIES):
-            after = [t for t in self.units[index].tokens if t.start > trigger.start]
-            if trigger.side != "behind" and not all(t.clear or t.fact for t in after):
-                behind = [] if trigger.kind == "no" else self._unclear(trigger, behind)
-            if behind:
-                targets, path = behind, after
+        path = self._ahead(index, k)
+        targets = _targets(trigger, path)
+        if trigger.side == "behind" or not targets and trigger.kind in DENIES:
+            before, behind = self._behind(index, k)
+            after = [] if trigger.side == "behind" else path
+            if behind and trigger.kind == "not" and not all(token.clear or token.fact for token in after):
+                self._unclear(trigger, behind)  # "murmur not treated"
+                return
+            if behind and all(token.clear or token.fact for token in after):
+                targets, path = behind, [*before, *path]
         if trigger.kind == "pseudo":
             if self.murmurs:
                 self._unclear(trigger, targets)
         elif trigger.kind in DENIES:
-            self._deny(index, trigger, targets, path, reached)
+            self._deny(index, k, targets, path)
         elif free := [token.fact for token in targets if token.fact not in self.fate]:
-            self._reassign(trigger, free)
-            self.used |= {trigger, *(t for t in path if t.kind in (*DENIES, "head", "verb"))}
+            self.used |= {trigger, *(token for token in path if token.kind in (*DENIES, "head", "verb"))}
+            for fact in free:
+                self.fate[fact] = fact._replace(field={"doubt": "doubted"}.get(trigger.kind, trigger.kind))
+                if trigger.kind == "doubt" and fact.field == "murmur_named":
+                    self.fate[fact] = fact._replace(field="murmur", value=Murmur.UNKNOWN)
 
-    def _cancelled(self, index: int, trigger: Token) -> Token | None:
+    def _cancelled(self, index: int, k: int) -> Token | None:
         """The negation that a "not" takes back: "not without", "is not absent"."""
-        for token in self.units[index].tokens:
-            if token.start > trigger.start and token.kind in DENIES:
-                return token
-            if token.start > trigger.start and not (token.clear and token.kind == "word"):
-                return None
-        return None
+        tokens = self.units[index].tokens
+        following = next((tokens[j] for j in range(k + 1, len(tokens)) if tokens[j].kind != "word" or not tokens[j].clear),
+                         None)  # fmt: skip
+        return following if following and following.kind in DENIES else None
 
-    def _ahead(self, index: int, trigger: Token) -> tuple[list[Token], list[Token]]:
-        """Tokens in a scope, and the facts among them that the trigger understandably speaks of."""
+    def _ahead(self, index: int, k: int) -> list[Token]:
+        """The tokens that a trigger reaches: to the end of its unit, and over the further units of its list."""
+        unit, trigger = self.units[index], self.units[index].tokens[k]
         has = trigger.kind == "relative" and trigger.text.lower().endswith((" with", " has", " had", " have", ":"))
-        ends = () if has else (*DENIES, "doubt", "past", "relative", "pseudo")
         reached: list[Token] = []
-        for token in self.units[index].tokens:
-            if token.start > trigger.start:
-                if token.kind in ends:
-                    return reached, self._targets(trigger, reached)
-                reached.append(token)
+        for j in range(k + 1, len(unit.tokens)):
+            if unit.tokens[j].kind in (("relative",) if has else ENDS):
+                return reached
+            reached.append(unit.tokens[j])
         last = next((token.fact for token in reversed(reached) if token.fact), None)
         for i in range(index + 1, len(self.units)):
             unit = self.units[i]
-            alike = unit.join == "comma" and unit.bare and unit.facts and last and last.field in ("conditions", "finding") and (
-                unit.facts[-1].field == last.field or unit.facts[-1].text.lower().endswith("s")
-            )  # fmt: skip
-            if not (self.closed[i] or alike):
+            if not (self.closed[i] or _continues(last, unit)):
                 break
-            start = unit.tokens[0].start
-            reached += [Token("comma", start - 1, start, ","), *unit.tokens]
+            reached += [Token("comma", unit.start - 1, unit.start, ","), *unit.tokens]
             last = unit.facts[-1] if unit.facts else last
-        return reached, self._targets(trigger, reached)
+        return reached
 
-    @staticmethod
-    def _targets(trigger: Token, reached: list[Token]) -> list[Token]:
-        """The facts that are reached over words which leave a denial as it is.
-
-        After "no" there may be adjectives that are not understood, but no noun to which the fact is a complement:
-        "no clinically relevant murmur", but not "no change in the murmur". After "not" there may be none.
-        """
-        strict, stranger, found = trigger.kind in ("not", "relative"), False, []
-        for token in reached:
-            if token.kind == "comma":
-                stranger = False
-            elif token.fact and token.fact.field in FLIPPED and not found and trigger.kind in DENIES:
-                return [token]
-            elif token.fact and (token.fact.field in DENIABLE or token.fact.field == "grade" and trigger.kind not in DENIES):
-                found.append(token)
-                if trigger.kind == "non":
-                    return found
-            elif token.fact or stranger and token.text.lower() in words("complement"):
-                break
-            elif token.kind == "verb":
-                strict = False
-            elif not token.clear and token.kind == "word":
-                if strict:
-                    break
-                stranger = True
-        return found
-
-    def _behind(self, index: int, trigger: Token) -> list[Token]:
-        """Facts before a trigger that it may speak of: those of its unit, and the list that they end."""
+    def _behind(self, index: int, k: int) -> tuple[list[Token], list[Token]]:
+        """The tokens before a trigger, and the facts among them that it may speak of: with the list that they end."""
+        unit, trigger = self.units[index], self.units[index].tokens[k]
         if trigger.kind not in (*DENIES, "doubt") or trigger.kind == "no" and trigger.side == "ahead":
-            return []
-        before = [token for token in self.units[index].tokens if token.start < trigger.start]
-        for k in range(len(before) - 1, -1, -1):
-            if before[k].kind in (*DENIES, "doubt", "pseudo"):
-                before = before[k + 1 :]
-                break
+            return [], []
+        start = next((j + 1 for j in range(k - 1, -1, -1) if unit.tokens[j].kind in ENDS), 0)
+        before = unit.tokens[start:k]
         targets = [t for t in before if t.fact and t.fact.field in DENIABLE | FLIPPED.keys()]
-        if not targets or not all(t.clear for t in before if t.start > targets[-1].start):
-            return []
+        if not targets or not all(token.clear for token in before if token.start > targets[-1].start):
+            return [], []
         diagnosis = targets[0].fact.field == "conditions"
-        while self.units[index].join in ("and", "or") or self.units[index].join == "comma" and self.closed[index]:
+        while index and (unit.join in ("and", "or") or unit.join == "comma" and self.closed[index]):
             index -= 1
             unit = self.units[index]
             if not (unit.bare and unit.facts and (unit.facts[0].field == "conditions") == diagnosis):
                 break
-            targets = [t for t in unit.tokens if t.fact] + targets
-        return targets
+            targets = [token for token in unit.tokens if token.fact] + targets
+        return [token for token in before if token.start < targets[-1].start or token.clear], targets
 
-    def _deny(self, index: int, trigger: Token, targets: list[Token], path: list[Token], reached: list[Token]) -> None:
+    def _deny(self, index: int, k: int, targets: list[Token], path: list[Token]) -> None:
+        trigger = self.units[index].tokens[k]
         if not targets:
-            self._not_understood(index, trigger, reached)
+            self._not_understood(index, k, path)
             return
         facts = [token.fact for token in targets]
-        first = next((token for token in reached if not token.clear), None)
-        if trigger.kind == "not" and first and first.fact and first.fact.field in ADJECTIVES and any(
-            fact.field == "murmur_named" for fact in facts
-        ):  # fmt: skip
-            self._unclear(trigger, targets)  # "not very loud murmur": is there one?
+        fields = {fact.field for fact in facts}
+        first = next((token.fact for token in path if not token.clear), None)
+        adjective = trigger.kind == "not" and first and first.field in ADJECTIVES  # "not very loud murmur": is there one?
+        everywhere = any(fact.field == "murmur_locations" and len(fact.value) == 4 for fact in facts)  # "not at all sites"
+        if adjective and "murmur_named" in fields or everywhere and "murmur_named" not in fields:
+            self._unclear(trigger, targets)
             return
-        everywhere = [f for f in facts if f.field == "murmur_locations" and len(f.value) == 4]
-        if everywhere and not any(f.field == "murmur_named" for f in facts):
-            self._unclear(trigger, targets)  # "not heard at all sites": at none, or not at each?
-            return
-        local = any(unit.join == "exception" for unit in self.units[index + 1 : index + 2])
-        self.used |= {trigger, *(t for t in (*self.units[index].tokens, *reached) if t.kind in ("head", "verb"))}
-        self.used |= _adjectives(path, targets)
-        start = min([trigger.start, *(f.start for f in facts)])
-        for fact in facts:
-            said = _denied(fact, facts, local)
-            if any(new.field != "negated" for new in said):
-                end = max(trigger.end, fact.start + len(fact.text))
-                said = [new._replace(text=self.sentence[start:end]) for new in said]
-            self.fate[fact] = said
+        self.used |= {trigger, *(token for token in path if token.kind in ("head", "verb")), *_adjectives(path, facts)}
+        start = min(trigger.start, facts[0].start)
+        for fact, said in zip(facts, _denied(facts, self._excepted(index, targets)), strict=True):
+            end = max(trigger.end, fact.start + len(fact.text))
+            self.fate[fact] = said if said.field == "negated" else said._replace(text=self.sentence[start:end])
 
-    def _not_understood(self, index: int, trigger: Token, reached: list[Token]) -> None:
+    def _excepted(self, index: int, targets: list[Token]) -> bool:
+        """Whether an exception follows what is denied."""
+        while index + 1 < len(self.units) and self.units[index + 1].start <= targets[-1].start:
+            index += 1
+        return index + 1 < len(self.units) and self.units[index + 1].join == "exception"
+
+    def _not_understood(self, index: int, k: int, path: list[Token]) -> None:
         """A trigger without a fact to deny: a problem, unless what it denies is none of ours ("no fever")."""
-        after = [token for token in self.units[index].tokens if token.start > trigger.start]
-        object_ = next((token for token in after if not token.clear), None)
-        missed = [token for token in reached if token.fact and token.fact.field in DENIABLE]
-        if object_ and object_.kind in DENIES:  # "denies no murmur"
-            self.used.add(object_)
-            missed = self._ahead(index, object_)[1]
-        elif object_ and not object_.fact and not missed:
+        tokens = self.units[index].tokens
+        place, thing = next(((j, tokens[j]) for j in range(k + 1, len(tokens)) if not tokens[j].clear), (k, None))
+        missed = [token for token in path if token.fact and token.fact.field in DENIABLE]
+        if thing and thing.kind in DENIES:  # "denies no murmur"
+            self.used.add(thing)
+            missed = _targets(thing, self._ahead(index, place))
+        elif thing and not thing.fact and not missed:
             following = self.units[index + 1] if index + 1 < len(self.units) else Unit()
-            if following.join in ("border", "exception") or not following.bare:
-                return
             missed = [token for token in following.tokens if token.fact]
-            if not missed:
+            if following.join in ("border", "exception") or not following.bare or not missed:
                 return
         if self.murmurs:
-            self._unclear(trigger, missed)
+            self._unclear(tokens[k], missed)
 
-    def _unclear(self, trigger: Token, targets: list[Token]) -> list[Token]:
-        end = max([trigger.end, *(token.end for token in targets)])
+    def _unclear(self, trigger: Token, targets: list[Token]) -> None:
         start = min([trigger.start, *(token.start for token in targets)])
+        end = max([trigger.end, *(token.end for token in targets)])
         self.problems.append(
             f"negation: found {self.sentence[start:end]!r}, expected to understand what {trigger.text!r} denies"
         )
-        self.fate |= {token.fact: [token.fact._replace(field="unclear")] for token in targets}
-        return []
-
-    def _reassign(self, trigger: Token, facts: list[Fact]) -> None:
-        """Give facts to a doubt, a relative or the past."""
-        name = {"doubt": "doubted", "relative": "relative", "past": "past"}[trigger.kind]
-        for fact in facts:
-            self.fate[fact] = [fact._replace(field=name)]
-            if name == "doubted" and fact.field == "murmur_named":
-                self.fate[fact] = [fact._replace(field="murmur", value=Murmur.UNKNOWN)]
+        self.fate |= {token.fact: token.fact._replace(field="unclear") for token in targets}
 
 
-def _adjectives(path: list[Token], targets: list[Token]) -> set[Token]:
+def _continues(last: Fact | None, unit: Unit) -> bool:
+    """Whether a unit after a comma goes on with a list that no "or" closes: "no VSD, ASD", "no rubs, murmurs"."""
+    if unit.join != "comma" or not unit.bare or not unit.facts or not last or last.field not in ("conditions", "finding"):
+        return False
+    return unit.facts[-1].field == last.field or unit.facts[-1].text.lower().endswith("s")
+
+
+def _targets(trigger: Token, path: list[Token]) -> list[Token]:
+    """The facts that a trigger reaches over words which leave it as it is.
+
+    After "no" there may be adjectives that are not understood, but no noun to which the fact is a complement: "no
+    clinically relevant murmur", but not "no change in the murmur". After "not" there may be none.
+    """
+    strict, stranger, found = trigger.kind in ("not", "relative"), False, []
+    for token in path:
+        if token.kind == "comma":
+            stranger = False
+        elif token.fact and token.fact.field in FLIPPED and not found and trigger.kind in DENIES:
+            return [token]
+        elif token.fact and (token.fact.field in DENIABLE or token.fact.field == "grade" and trigger.kind not in DENIES):
+            found.append(token)
+            if trigger.kind == "non":
+                break
+        elif token.fact or stranger and token.text.lower() in words("complement"):
+            break
+        elif token.kind in ("verb", *DENIES):  # "mother has no murmur" is one statement about the mother
+            strict = False
+        elif not token.clear:
+            if strict:
+                break
+            stranger = True
+    return found
+
+
+def _adjectives(path: list[Token], denied: list[Fact]) -> set[Token]:
     """Words before a denied fact, in its item of the list: of what is absent, an adjective says nothing more."""
     found: set[Token] = set()
     item: list[Token] = []
+    facts = set(denied)
     for token in path:
-        if token.fact in [target.fact for target in targets]:
+        if token.fact in facts:
             found.update(item)
+        if token.fact or token.kind == "comma":
             item = []
-        item = [] if token.kind == "comma" or token.fact else [*item, token]
-    return found | set(item)
+        else:
+            item.append(token)
+    return found
 
 
-def _denied(fact: Fact, together: list[Fact], local: bool) -> list[Fact]:
-    """What is said by denying a fact together with others.
+def _denied(facts: list[Fact], excepted: bool) -> list[Fact]:
+    """What each of some facts says when they are denied together.
 
     "No murmur" is one thing, "no systolic murmur" another: the other phase may have one. "No continuous murmur" leaves
     both open.
     """
-    murmur = [f for f in together if f.field == "murmur_named" or f.field.endswith(".timing") and "stol" not in f.text]
-    phases = [f for f in together if f.field == "phase" or f.field.endswith(".timing")]
-    if fact.field in FLIPPED:
-        return [fact._replace(value=FLIPPED[fact.field].get(fact.value, fact.value))]
-    if fact.field == "radiates":
-        return [fact._replace(field="sole", value=True)]
-    if fact.field == "phase" and fact.value == "both":
-        return [fact._replace(field="silent", value=phase) for phase in ("systolic", "diastolic")]
-    if fact.field == "phase" and fact.value != "continuous":
-        return [fact._replace(field="silent")]
-    if fact.field.endswith(".timing") and murmur:
-        return [fact._replace(field="silent", value=fact.field.split(".")[0])]
-    if fact.field == "place" and murmur and not phases:
-        return [fact._replace(field="silent_place")]
-    if fact.field == "murmur_named" and not phases:
-        here = local or any(f.field == "place" for f in together)
-        return [fact._replace(field="silent_here" if here else "murmur", value=Murmur.ABSENT)]
-    return [fact._replace(field="negated")]
+    timings = [fact for fact in facts if fact.field.endswith(".timing")]
+    phases = timings + [fact for fact in facts if fact.field == "phase"]
+    murmur = any(fact.field == "murmur_named" for fact in facts) or any("stol" not in fact.text for fact in timings)
+    here = excepted or any(fact.field == "place" for fact in facts)
+
+    def one(fact: Fact) -> Fact:
+        if fact.field in FLIPPED:
+            return fact._replace(value=FLIPPED[fact.field].get(fact.value, fact.value))
+        if fact.field == "radiates":
+            return fact._replace(field="sole", value=True)
+        if fact.field == "phase" and fact.value != "continuous":
+            return fact._replace(field="silent")
+        if fact.field.endswith(".timing") and murmur:
+            return fact._replace(field="silent", value=fact.field.split(".")[0])
+        if fact.field == "place" and murmur and not phases:
+            return fact._replace(field="silent_place")
+        if fact.field == "murmur_named" and not phases:
+            return fact._replace(field="silent_here" if here else "murmur", value=Murmur.ABSENT)
+        return fact._replace(field="negated")
+
+    return [one(fact) for fact in facts]

@@ -40,7 +40,7 @@ SHORTHAND = (
     (r"(?<=\w)n't\b", " not"),
     (r"(?<=\d),(?=\d{1,2} ?(?:kg|cm|mm?|years?|months?|weeks?|days?)\b)", "."),
     (r"(?<=\d),(?=\d{3} ?(?:g|grams?)\b)", ""),
-    (r"\s*(?:[-=]+>|\u2192|\s>\s)\s*", " radiating to "),
+    (r"\s*(?:(?<![-=])[-=]+>|\u2192|\s>\s)\s*", " radiating to "),
     (r"\(\s*-\s*\)|[\u00d8\u2205]|\b(?:neg|negative)\b(?: for)?(?=\s+(?:a |any )?murmur)", "no"),
     (r"\(\s*\+\s*\)", "present"),
     (r"(?<!\w)w/o(?!\w)", "without"),
