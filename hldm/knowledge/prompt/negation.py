@@ -106,7 +106,9 @@ def _units(tokens: Iterable[Token]) -> list[Unit]:
     units = [Unit()]
     for token in sorted(tokens, key=lambda token: token.start):
         if token.kind in ("comma", "border", "exception", "list", "nor"):
-            join = {"list": "or" if token.text.lower() in ("or", "/") else "and", "nor": "or"}.get(token.kind, token.kind)
+            join = {"list": "or" if token.text.lower() in ("or", "/") else "and", "nor": "or"}.get(
+                token.kind, token.kind
+            )
             if units[-1].tokens:
                 units.append(Unit(join, token.end))
             elif units[-1].join not in ("border", "exception") or join == "exception":
@@ -256,8 +258,12 @@ class _Scopes:
         facts = [token.fact for token in targets]
         fields = {fact.field for fact in facts}
         first = next((token.fact for token in path if not token.clear), None)
-        adjective = trigger.kind == "not" and first and first.field in ADJECTIVES  # "not very loud murmur": is there one?
-        everywhere = any(fact.field == "murmur_locations" and len(fact.value) == 4 for fact in facts)  # "not at all sites"
+        adjective = (
+            trigger.kind == "not" and first and first.field in ADJECTIVES
+        )  # "not very loud murmur": is there one?
+        everywhere = any(
+            fact.field == "murmur_locations" and len(fact.value) == 4 for fact in facts
+        )  # "not at all sites"
         if adjective and "murmur_named" in fields or everywhere and "murmur_named" not in fields:
             self._unclear(trigger, targets)
             return
@@ -300,7 +306,13 @@ class _Scopes:
 
 def _continues(last: Fact | None, unit: Unit) -> bool:
     """Whether a unit after a comma goes on with a list that no "or" closes: "no VSD, ASD", "no rubs, murmurs"."""
-    if unit.join != "comma" or not unit.bare or not unit.facts or not last or last.field not in ("conditions", "finding"):
+    if (
+        unit.join != "comma"
+        or not unit.bare
+        or not unit.facts
+        or not last
+        or last.field not in ("conditions", "finding")
+    ):
         return False
     return unit.facts[-1].field == last.field or unit.facts[-1].text.lower().endswith("s")
 
@@ -317,7 +329,9 @@ def _targets(trigger: Token, path: list[Token]) -> list[Token]:
             stranger = False
         elif token.fact and token.fact.field in FLIPPED and not found and trigger.kind in DENIES:
             return [token]
-        elif token.fact and (token.fact.field in DENIABLE or token.fact.field == "grade" and trigger.kind not in DENIES):
+        elif token.fact and (
+            token.fact.field in DENIABLE or token.fact.field == "grade" and trigger.kind not in DENIES
+        ):
             found.append(token)
             if trigger.kind == "non":
                 break

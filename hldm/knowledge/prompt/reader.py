@@ -124,6 +124,8 @@ def read_prompt(text: str, base: ClinicalRecord | None = None) -> Reading:
         facts += found
         unknown += _unknown(rest)
         unclear += puzzles
-    problems = unclear + [f"{f.value}: found the range {f.text!r}, expected one value" for f in facts if f.field == "range"]
+    problems = unclear + [
+        f"{f.value}: found the range {f.text!r}, expected one value" for f in facts if f.field == "range"
+    ]
     record, implied = record_of(facts, base, problems)
     return Reading(record, tuple(facts), tuple(unknown), tuple(problems), implied)

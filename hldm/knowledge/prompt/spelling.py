@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 ONES = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
@@ -98,11 +99,27 @@ def _skeleton(word: str) -> str:
     return re.sub(r"(?:[aeiou]|y(?=\w))+", "a", re.sub(r"(.)\1", r"\1", word))
 
 
+class _Index(NamedTuple):
+    """A lexicon, arranged by what a near miss has in common with a word of it."""
+
+    forms: frozenset[str]  # right as they stand
+    alike: dict[tuple[str, str], str]  # first in the alphabet, by its first letter and skeleton, or letters in order
+    lengths: dict[int, list[str]]
+
+
 @cache
-def _forms(lexicon: frozenset[str]) -> frozenset[str]:
-    """Other forms of the words: they are no typing errors."""
-    longer = {word + ending for word in lexicon for ending in ENDINGS}
-    return lexicon | longer | {word.removesuffix(ending) for word in lexicon for ending in ENDINGS}
+def _index(lexicon: frozenset[str], standing: frozenset[str]) -> _Index:
+    words = lexicon | standing
+    forms = words | {word + ending for word in words for ending in ENDINGS}
+    forms |= {word.removesuffix(ending) for word in words for ending in ENDINGS}
+    alike: dict[tuple[str, str], str] = {}
+    lengths: dict[int, list[str]] = {}
+    for word in sorted(lexicon):
+        lengths.setdefault(len(word), []).append(word)
+        if len(word) > 3:
+            alike.setdefault((word[0], _skeleton(word)), word)
+            alike.setdefault((word[0], "".join(sorted(word))), word)
+    return _Index(frozenset(forms), alike, lengths)
 
 
 @lru_cache(maxsize=8192)
@@ -112,14 +129,17 @@ def nearest(word: str, lexicon: frozenset[str], standing: frozenset[str] = froze
     Wrong vowels and doubled letters count as near, as do exchanged letters; so does, from five letters on, whatever
     `difflib` finds alike.
     """
-    lower = word.lower()
-    if lower in _forms(lexicon | standing):
+    lower, index = word.lower(), _index(lexicon, standing)
+    if lower in index.forms:
         return word
-    for known in sorted(lexicon):
-        comparable = len(known) > 3 and known[0] == lower[0]
-        if comparable and (_skeleton(known) == _skeleton(lower) or sorted(known) == sorted(lower)):
-            return known
-    close = difflib.get_close_matches(lower, lexicon, 1, cutoff=0.84) if len(word) > 4 else []
+    keys = (_skeleton(lower), "".join(sorted(lower)))
+    if found := [index.alike[lower[0], key] for key in keys if (lower[0], key) in index.alike]:
+        return min(found)
+    if len(word) <= 4:
+        return word
+    shortest, longest = (round(len(word) * share) for share in (0.7, 1.4))  # others are less than 0.84 alike
+    like = [known for length in range(shortest, longest + 1) for known in index.lengths.get(length, ())]
+    close = difflib.get_close_matches(lower, like, 1, cutoff=0.84)
     return close[0] if close else word
 
 

@@ -203,6 +203,8 @@ ADVICE = re.compile(
     r"|without a description|no structural lesion|rule out|consider)\b",
     re.I,
 )
+
+
 @cache
 def rules() -> tuple[Rule, ...]:
     """The whole table, compiled once."""
