@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hldm.data import ClinicalRecord, DiastolicMurmur, SystolicMurmur
-from hldm.knowledge import as_noted, edit, forget, narrative, note, random_record, read_prompt, wordings
+from hldm.knowledge import as_noted, edit, forget, narrative, note, random_record, read_prompt
+from hldm.knowledge.narration import wordings
 
 PAPER = ClinicalRecord(
     age_group="Child", sex="Female", murmur="Present", murmur_locations=("AV", "MV", "PV", "TV"),

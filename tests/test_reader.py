@@ -119,4 +119,6 @@ def test_round_trip_over_all_real_patients(circor):
     for seed, patient in enumerate(circor.patients):
         record = patient.record
         assert read_prompt(str(narrative(record, seed))).record == as_told(record)
-        assert as_told(record) == record  # nothing of a published record is lost in the telling
+        # Nothing of a published record is lost in the telling; its 2.8160000000000003 kg are told as 2.816.
+        told = as_told(record)
+        assert vars(told) | {"murmur_locations": set(told.murmur_locations)} == values(record)

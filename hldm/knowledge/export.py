@@ -14,6 +14,7 @@ import networkx as nx
 from hldm.data.tables import read_table
 from hldm.knowledge.codes import hpo_uri, snomed_uri
 from hldm.knowledge.graph import knowledge_graph, split_cell
+from hldm.paths import replacing
 
 if TYPE_CHECKING:
     from rdflib import Graph, URIRef
@@ -36,14 +37,16 @@ def to_graphml(path: str | Path, graph: nx.MultiDiGraph | None = None) -> Path:
     Returns
     -------
     Path
-        ``networkx.read_graphml(path, force_multigraph=True)`` returns the graph; attributes without a value are left
-        out.
+        ``networkx.read_graphml(path, force_multigraph=True)`` returns the graph. Every edge has its own identifier,
+        ``e1``, ``e2`` and so on, and its relation as an attribute; attributes without a value are left out.
     """
     graph = knowledge_graph() if graph is None else graph
     known = nx.MultiDiGraph(**graph.graph)  # GraphML has no word for "unknown"
     known.add_nodes_from((node, _known(about)) for node, about in graph.nodes(data=True))
-    known.add_edges_from((a, b, key, _known(about)) for a, b, key, about in graph.edges(keys=True, data=True))
-    nx.write_graphml(known, path, named_key_ids=True)
+    for number, (head, tail, about) in enumerate(graph.edges(data=True), start=1):
+        known.add_edge(head, tail, f"e{number}", **_known(about))  # Gephi and yEd merge edges that share an identifier
+    with replacing(Path(path)) as file:
+        nx.write_graphml(known, file, named_key_ids=True)
     return Path(path)
 
 
@@ -65,7 +68,8 @@ def to_turtle(path: str | Path, graph: nx.MultiDiGraph | None = None) -> Path:
     Path
         Read it with ``rdflib.Graph().parse(path)``; `to_rdf` says what is in it.
     """
-    to_rdf(graph).serialize(path, format="turtle", encoding="utf-8")
+    with replacing(Path(path)) as file:
+        to_rdf(graph).serialize(file, format="turtle", encoding="utf-8")
     return Path(path)
 
 

@@ -44,6 +44,7 @@ def record_of(facts: list[Fact], base: ClinicalRecord, problems: list[str]) -> t
 
     What is contradictory or impossible stays as it is in `base` and is described in `problems`.
     """
+    facts = _silence(facts)
     changes, implied = _read_person(facts, base, problems), ()
     changes |= _read_places(facts, base, problems)
     _read_murmur(facts, base, changes, problems)
@@ -63,6 +64,25 @@ def record_of(facts: list[Fact], base: ClinicalRecord, problems: list[str]) -> t
             del changes[error.field]
 
 
+def _silence(facts: list[Fact]) -> list[Fact]:
+    """Resolve what only the whole text tells: whether a murmur is absent at one site or altogether.
+
+    A murmur that is absent at a site, or with an exception, is there if the text describes one; with both phases
+    silent there is none.
+    """
+    described = any(
+        fact.field in ("murmur_named", "phase", "grade", "radiation", "most_audible_location")
+        or fact.field.split(".")[0] in MURMURS for fact in facts
+    )  # fmt: skip
+    here = {"silent_here": "negated", "silent_place": "negated"} if described else {
+        "silent_here": "murmur", "silent_place": "place"}  # fmt: skip
+    facts = [fact._replace(field=here.get(fact.field, fact.field)) for fact in facts]
+    silent = [fact for fact in facts if fact.field == "silent"]
+    if not described and all(any(fact.value in (phase, "both") for fact in silent) for phase in MURMURS):
+        facts.append(silent[-1]._replace(field="murmur", value=Murmur.ABSENT))
+    return facts
+
+
 def _any(facts: Iterable[Fact], *fields: str) -> bool:
     return any(fact.field in fields for fact in facts)
 
@@ -78,6 +98,9 @@ def _single(facts: Iterable[Fact], field: str, problems: list[str]) -> Any:
 
 def _read_person(facts: list[Fact], base: ClinicalRecord, problems: list[str]) -> dict[str, Any]:
     changes = _read_age(facts, base, problems)
+    young = AgeGroup.NEONATE, AgeGroup.INFANT, AgeGroup.CHILD
+    if _any(facts, "gestation") and changes.get("age_group", base.age_group) not in young:
+        changes["pregnant"] = True  # of a young child it tells how early it was born
     for name in ("sex", "pregnant", "height_cm", "weight_kg", "heart_rate", "outcome"):
         if (value := _single(facts, name, problems)) is not None:
             changes[name] = value
@@ -125,6 +148,9 @@ def _read_attributes(facts: list[Fact], problems: list[str]) -> dict[str, dict[s
         mine = [fact for fact in facts if fact.field.startswith(f"{phase}.")]
         if mine or any(fact.field == "phase" and fact.value == phase for fact in facts):
             graded = [f._replace(value=_grade(f, problems)) if f.field.endswith(".grade") else f for f in mine]
+            if not _any(graded, f"{phase}.grade"):  # a number says more than "loud"
+                loud = [f for f in graded if f.field == f"{phase}.loudness"]
+                graded += [f._replace(field=f"{phase}.grade", value=_grade(f, problems)) for f in loud]
             values = {name: _single([f for f in graded if f.value], f"{phase}.{name}", problems) for name in kind.kinds}
             murmurs[phase] = {name: value for name, value in values.items() if value is not None}
     return murmurs
@@ -176,7 +202,7 @@ def _read_murmur(facts: list[Fact], base: ClinicalRecord, changes: dict, problem
         return
     for fact in facts:
         if fact.field == "silent":
-            changes[fact.value] = None
+            changes |= {phase: None for phase in MURMURS if fact.value in (phase, "both")}
     for phase, values in murmurs.items():
         old = getattr(base, phase)
         kept = {name: getattr(old, name) for name in old.kinds} if old else {}

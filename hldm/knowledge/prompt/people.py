@@ -18,8 +18,16 @@ def _age(match: re.Match) -> tuple[float, str]:
     return number, {"d": "day", "w": "week", "m": "month", "y": "year"}[unit[0]]
 
 
+def _outcome(match: re.Match) -> str:
+    """The last word of an assessment; "outcome not normal" says the other one."""
+    said = match.group(1).capitalize()
+    if re.search(r"\b(?:not|never)\b", match.group(), re.I):
+        return {"Normal": Outcome.ABNORMAL, "Abnormal": Outcome.NORMAL}.get(said, said)
+    return said
+
+
 def _times(factor: float):
-    return lambda match: float(match["n"]) * factor
+    return lambda match: round(float(match["n"]) * factor, 6)
 
 
 def person_patterns() -> list[tuple[str, str, Any]]:
@@ -35,10 +43,9 @@ def person_patterns() -> list[tuple[str, str, Any]]:
     judged = r"(?:(?:judged |was |is |as |: ?|the )*)"
     return [
         (rf"birth ?weight{about}{_N} ?\w+", "remark", None),
-        (r"\d+ ?weeks?(?:[- ]pregnant| of (?:gestation|pregnancy)| gestation)|gestation(?:al age)? (?:of )?\d+ weeks?",
-         "pregnant", True),
-        (r"pregnancy status:? (?:not pregnant|false|no)|pregnancy: ?(?:no|false)|no pregnancy(?: is recorded)?"
-         r"|(?:not|non|isn't)[- ]?pregnant", "pregnant", False),
+        (r"\d+ ?weeks?[- ]pregnant|G\d+P\d+(?:,? at)? \d+ weeks?|\d+ ?weeks? of pregnancy", "pregnant", True),
+        (r"\d+ ?weeks?(?: of)? gestation|gestation(?:al age)? (?:of )?\d+ weeks?", "gestation", True),
+        (r"pregnancy status:? (?:not pregnant|false|no)|pregnancy: ?(?:no|false)", "pregnant", False),
         (r"pregnancy status:? (?:pregnant|true|yes)|pregnancy: ?(?:yes|true)|expecting(?: a (?:baby|child))?"
          r"|expectant(?= mother)|pregnan(?:t|cy)|gravid", "pregnant", True),
         (r"(?:between )?\d+(?:\.\d+)? ?(?:-|to|and) ?\d+(?:\.\d+)?[\s-]*(?:years?|months?|weeks?|days?|yo)(?:[- ]old)?",
@@ -73,7 +80,7 @@ def person_patterns() -> list[tuple[str, str, Any]]:
         (rf"{rate}{about}{_N}(?:{per_minute})?", "heart_rate", _times(1)),
         (rf"{_N}{per_minute}", "heart_rate", _times(1)),
         (rf"(?:outcome|assessment|verdict|evaluation)(?:(?!normal)[^.;,]){{0,40}}?\b{judged}"
-         r"((?:ab)?normal(?: (?:and|or) (?:ab)?normal)?)", "outcome", lambda m: m.group(1).capitalize()),
+         r"((?:ab)?normal(?: (?:and|or) (?:ab)?normal)?)", "outcome", _outcome),
         (r"(?:ab)?normal outcome", "outcome", lambda m: m.group().split()[0].capitalize()),
         (r"healthy", "outcome", Outcome.NORMAL),
         (rf"(?:is|of|turn(?:s|ed)|aged|now) {_N}(?=\s*(?:$|[,.;]|(?:and|with|who|now|has|but)\b))", "age", _age),

@@ -68,18 +68,18 @@ def place_patterns() -> list[tuple[str, str, Any]]:
     listening = f"(?:the )?(?:stethoscope|auscultation (?:site|point)|listening|listened|auscultated|{recorded})"
     everywhere = r"(?:sites?|locations?|areas?|valves?|auscultation (?:sites?|points?)|(?:of the )?pr[ae]?ecordium)"
     spread = "(?:radiat(?:es?|ing|ed|ion)|spread(?:s|ing)?|transmi(?:tted|ssion)|conducted|referred|extend(?:s|ing))"
-    stays = "(?:(?:does not|doesn't|non-?|not) radiat(?:es?|ing)|(?:without|no) radiation)"
     four = (Location.AV, Location.MV, Location.PV, Location.TV)
     return [
         (rf"{listening}(?: lies| is| was| placed| site)*:?{at}(?P<sites>{_SITE})", "location", _first),
         (rf"{best}{at}(?P<sites>{_SITE})", "most_audible_location", _first),
-        (rf"{stays} (?:in)?to(?:wards?)? {_SITES}", "remark", None),
-        (rf"(?:is )?not heard elsewhere|heard nowhere else|only there|{stays}", "sole", True),
+        (r"(?:is )?not heard elsewhere|heard nowhere else|only there", "sole", True),
         (rf"(?:with )?{spread}(?: widely)?(?: is| are)?:? (?:(?:in)?to(?:wards?)? )?(?P<sites>{_SITES})", "radiation",
          _listed),
+        (spread, "radiates", None),
         (rf"(?:at|over|across|in|throughout) (?:all(?: four| 4)?|every|each|the (?:whole|entire)|whole|the)?"
          rf" ?{everywhere}|everywhere", "murmur_locations", lambda m: four),
         (rf"also (?:heard |audible |present )?(?:at|over|in|on|along) (?P<sites>{_SITES})", "radiation", _listed),
+        (rf"(?<=murmur )heard over (?P<sites>{_SITE})", "place", _listed),
         (rf"(?:heard|audible) (?:only )?(?:at|over|in|on|along) (?P<sites>{_SITES})", "murmur_locations", _listed),
         (r"(?:at |over )?(?:the )?(?:heart'?s? )?base(?: of the heart)?", "murmur_locations",
          lambda m: (Location.AV, Location.PV)),

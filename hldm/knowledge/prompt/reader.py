@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.prompt.facts import MURMURS, Fact, record_of
+from hldm.knowledge.prompt.negation import scoped
 from hldm.knowledge.prompt.spelling import respell
-from hldm.knowledge.prompt.vocabulary import (
-    ADVICE,
-    DOUBTED,
-    FILLER,
-    NEGATED,
-    RELATIVE,
-    RULED_OUT,
-    lexicon,
-    rules,
-    standing,
-)
-
-#: Facts that a word before them can deny ("not harsh", "no VSD") or put in doubt ("possible VSD").
-DENIABLE = ("conditions", "finding", "shape", "pitch", "quality", "place", "murmur_locations", "phase")
+from hldm.knowledge.prompt.vocabulary import ADVICE, lexicon, rules, standing
+from hldm.knowledge.tables import words
 
 
 class Reading(NamedTuple):
@@ -35,11 +25,12 @@ class Reading(NamedTuple):
         None in every field that the text leaves open or contradicts.
     understood : tuple of Fact
         What the text says, in order of appearance. Fields outside the record (``finding``, ``advice``, ``negated``,
-        ``doubted``, and ``relative`` for what somebody else has) were recognised but change nothing in it.
+        ``doubted``, ``past``, and ``relative`` for what somebody else has) were recognised but change nothing in it.
     unknown : tuple of str
         Words that mean nothing here.
     problems : tuple of str
-        Contradictions and impossible values; nothing was guessed for them.
+        Contradictions, impossible values, and negations beside a murmur or a diagnosis that were not understood;
+        nothing was guessed for them.
     implied : tuple of Fact
         What the text does not say but the knowledge graph adds to its diagnosis.
     """
@@ -52,27 +43,19 @@ class Reading(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _consume(sentence: str) -> tuple[tuple[Fact, ...], str]:
-    """Apply the rules in order; returns the facts and the sentence with what they used blanked out."""
+def _consume(sentence: str) -> tuple[tuple[Fact, ...], str, tuple[str, ...]]:
+    """The facts of a sentence, what the rules left of it, and the negations that were not understood."""
     facts, rest = [], sentence
     for rule in rules():
-        for match in list(rule.pattern.finditer(rest)):
-            start, end = match.span()
-            fact = Fact(rule.field, rule.value(match) if callable(rule.value) else rule.value, match.group(), start)
-            if rule.field in DENIABLE or rule.field.endswith(".timing"):
-                if ruled_out := RULED_OUT.match(rest, end):
-                    fact, end = fact._replace(field="negated"), ruled_out.end()
-                for field, before in {"relative": RELATIVE, "negated": NEGATED, "doubted": DOUBTED}.items():
-                    if denied := before.search(rest[:start]):
-                        # "not a diastolic but a systolic murmur" silences the one
-                        field = "silent" if (rule.field, field) == ("phase", "negated") else field
-                        fact, start = fact._replace(field=field), denied.start()
-                        break
-            facts.append(fact)
-            rest = rest[:start] + "\x00" * (end - start) + rest[end:]
-    if named := re.search(r"\b(?:murmur|bruit)s?\b", rest, re.I):
-        facts.append(Fact("murmur_named", True, named.group(), named.start()))
-    return tuple(sorted(facts, key=lambda fact: fact.start)), rest
+
+        def take(match: re.Match, rule=rule) -> str:
+            value = rule.value(match) if callable(rule.value) else rule.value
+            facts.append(Fact(rule.field, value, match.group(), match.start()))
+            return "\x00" * len(match.group())
+
+        rest = rule.pattern.sub(take, rest)
+    facts, rest, problems = scoped(sorted(facts, key=lambda fact: fact.start), sentence, rest)
+    return tuple(facts), rest, tuple(problems)
 
 
 def _assign_phases(facts: tuple[Fact, ...], sentence: str, phase: str | None) -> tuple[list[Fact], str | None]:
@@ -91,8 +74,8 @@ def _assign_phases(facts: tuple[Fact, ...], sentence: str, phase: str | None) ->
             borders.append((left + cuts[-1].start() if cuts else right, now))
     assigned = []
     for fact in facts:
-        if fact.field in ("grade", "shape", "pitch", "quality"):
-            own = [name for start, name in borders if start <= fact.start][-1]
+        if fact.field in ("grade", "loudness", "shape", "pitch", "quality"):
+            own = borders[bisect_right(borders, fact.start, key=lambda border: border[0]) - 1][1]
             if own is None and fact.field == "grade" and fact.value[1] == 4:
                 own = "diastolic"
             both = own in ("continuous", "both") and fact.field in ("pitch", "quality")
@@ -110,8 +93,8 @@ def _assign_phases(facts: tuple[Fact, ...], sentence: str, phase: str | None) ->
 
 def _unknown(rest: str) -> list[str]:
     """The words that no rule consumed and that are not mere filling."""
-    words = (word.strip(".?!-/+'\"") for word in re.findall(r"[^\s,;:()\x00]+", rest))
-    return [word for word in words if word.lower() not in FILLER | {""}]
+    left = (word.strip(".?!-/+='\"") for word in re.findall(r"[^\s,;:()\x00]+", rest))
+    return [word for word in left if word and word.lower() not in words("filler")]
 
 
 def read_prompt(text: str, base: ClinicalRecord | None = None) -> Reading:
@@ -130,16 +113,19 @@ def read_prompt(text: str, base: ClinicalRecord | None = None) -> Reading:
         A diagnosis in a text that describes no murmur brings the murmur which the knowledge tables give it; such
         facts stand in `implied`.
     """
-    base, facts, unknown = base or ClinicalRecord(), [], []
+    base, facts, unknown, unclear = base or ClinicalRecord(), [], [], []
     phase = "diastolic" if base.diastolic and not base.systolic else None
     for sentence in re.split(r"(?<=[.!?])\s+|\n", respell(text, lexicon(), standing())):
         if ADVICE.match(sentence):
             facts.append(Fact("advice", None, sentence))
             continue
-        found, rest = _consume(sentence)
+        found, rest, puzzles = _consume(sentence)
         found, phase = _assign_phases(found, sentence, phase)
         facts += found
         unknown += _unknown(rest)
-    problems = [f"{f.value}: found the range {f.text!r}, expected one value" for f in facts if f.field == "range"]
+        unclear += puzzles
+    problems = unclear + [
+        f"{f.value}: found the range {f.text!r}, expected one value" for f in facts if f.field == "range"
+    ]
     record, implied = record_of(facts, base, problems)
     return Reading(record, tuple(facts), tuple(unknown), tuple(problems), implied)

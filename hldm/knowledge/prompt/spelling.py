@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 ONES = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
@@ -20,6 +21,8 @@ ORDINALS = {"first": "1st", "second": "2nd", "third": "3rd", "fourth": "4th", "f
 ENDINGS = ("s", "d", "ed", "r", "er", "ly", "ing")  # another form of a word is no typing error
 COUNTS = frozenset([*ONES, *TENS, *ORDINALS])
 SIDES = {"L": "left", "R": "right"}
+#: Letters that a pattern without regard to case takes for others of the alphabet.
+FOLDED = str.maketrans("\u0130\u0131\u017f\u212a", "IisK")
 STEPS = r"[1-6]|[IV]{1,3}"
 
 
@@ -34,7 +37,11 @@ def _figure(match: re.Match) -> str:
 SHORTHAND = (
     (r"[\u2010-\u2015\u2212]", "-"),
     (r"[\u2018\u2019]", "'"),
-    (r"\s*(?:[-=]+>|\u2192|\s>\s)\s*", " radiating to "),
+    (r"\bcan't\b", "cannot"),
+    (r"(?<=\w)n't\b", " not"),
+    (r"(?<=\d),(?=\d{1,2} ?(?:kg|cm|mm?|years?|months?|weeks?|days?)\b)", "."),
+    (r"(?<=\d),(?=\d{3} ?(?:g|grams?)\b)", ""),
+    (r"\s*(?:(?<![-=])[-=]+>|\u2192|\s>\s)\s*", " radiating to "),
     (r"\(\s*-\s*\)|[\u00d8\u2205]|\b(?:neg|negative)\b(?: for)?(?=\s+(?:a |any )?murmur)", "no"),
     (r"\(\s*\+\s*\)", "present"),
     (r"(?<!\w)w/o(?!\w)", "without"),
@@ -92,11 +99,27 @@ def _skeleton(word: str) -> str:
     return re.sub(r"(?:[aeiou]|y(?=\w))+", "a", re.sub(r"(.)\1", r"\1", word))
 
 
+class _Index(NamedTuple):
+    """A lexicon, arranged by what a near miss has in common with a word of it."""
+
+    forms: frozenset[str]  # right as they stand
+    alike: dict[tuple[str, str], str]  # first in the alphabet, by its first letter and skeleton, or letters in order
+    lengths: dict[int, list[str]]
+
+
 @cache
-def _forms(lexicon: frozenset[str]) -> frozenset[str]:
-    """Other forms of the words: they are no typing errors."""
-    longer = {word + ending for word in lexicon for ending in ENDINGS}
-    return lexicon | longer | {word.removesuffix(ending) for word in lexicon for ending in ENDINGS}
+def _index(lexicon: frozenset[str], standing: frozenset[str]) -> _Index:
+    words = lexicon | standing
+    forms = words | {word + ending for word in words for ending in ENDINGS}
+    forms |= {word.removesuffix(ending) for word in words for ending in ENDINGS}
+    alike: dict[tuple[str, str], str] = {}
+    lengths: dict[int, list[str]] = {}
+    for word in sorted(lexicon):
+        lengths.setdefault(len(word), []).append(word)
+        if len(word) > 3:
+            alike.setdefault((word[0], _skeleton(word)), word)
+            alike.setdefault((word[0], "".join(sorted(word))), word)
+    return _Index(frozenset(forms), alike, lengths)
 
 
 @lru_cache(maxsize=8192)
@@ -106,14 +129,17 @@ def nearest(word: str, lexicon: frozenset[str], standing: frozenset[str] = froze
     Wrong vowels and doubled letters count as near, as do exchanged letters; so does, from five letters on, whatever
     `difflib` finds alike.
     """
-    lower = word.lower()
-    if lower in _forms(lexicon | standing):
+    lower, index = word.lower(), _index(lexicon, standing)
+    if lower in index.forms:
         return word
-    for known in sorted(lexicon):
-        comparable = len(known) > 3 and known[0] == lower[0]
-        if comparable and (_skeleton(known) == _skeleton(lower) or sorted(known) == sorted(lower)):
-            return known
-    close = difflib.get_close_matches(lower, lexicon, 1, cutoff=0.84) if len(word) > 4 else []
+    keys = (_skeleton(lower), "".join(sorted(lower)))
+    if found := [index.alike[lower[0], key] for key in keys if (lower[0], key) in index.alike]:
+        return min(found)
+    if len(word) <= 4:
+        return word
+    shortest, longest = (round(len(word) * share) for share in (0.7, 1.4))  # others are less than 0.84 alike
+    like = [known for length in range(shortest, longest + 1) for known in index.lengths.get(length, ())]
+    close = difflib.get_close_matches(lower, like, 1, cutoff=0.84)
     return close[0] if close else word
 
 
@@ -129,6 +155,7 @@ def respell(text: str, lexicon: frozenset[str], standing: frozenset[str] = froze
     standing : frozenset of str
         Further words that are right as they stand, though nothing is corrected to them.
     """
+    text = re.sub(r"\s*\n\s*", "\n", re.sub(r"[^\S\n]+|[\x00-\x09\x0b-\x1f\x7f]+", " ", text)).translate(FOLDED)
     for pattern, new in _compiled(SHORTHAND):
         text = pattern.sub(new, text)
     right = lexicon | COUNTS

@@ -15,6 +15,7 @@ from hldm.data.tables import read_table
 from hldm.knowledge.graph import knowledge_graph
 from hldm.knowledge.prompt.people import person_patterns
 from hldm.knowledge.prompt.places import place_patterns
+from hldm.knowledge.tables import rows, words
 
 ROMAN = ("I", "II", "III", "IV", "V", "VI")
 _STEP = r"(?:[IVX]+|\d+)"
@@ -40,7 +41,7 @@ class Rule(NamedTuple):
 def step(text: str) -> int:
     """A grade in Roman or Arabic figures."""
     if text.isdigit():
-        return int(text)
+        return int(text[:4])  # no scale is longer
     letters = [{"I": 1, "V": 5, "X": 10}[c] for c in text.upper()]
     return sum(-a if a < b else a for a, b in zip(letters, [*letters[1:], 0], strict=True))
 
@@ -120,37 +121,27 @@ def _findings() -> list[tuple[str, str, Any]]:
 
 
 def _status() -> list[tuple[str, str, Any]]:
-    """Whether there is a murmur at all, or one of the two."""
-    word = r"(?: (?!(?:but|and|with|an?|however|the)\b)[\w-]+)"
-    noun, phases = r"(?:murmurs?|bruits?)", ("systolic", "diastolic")
-    no = (
-        r"(?:no(?: longer)?|not(?= an?\b| any\b)|without|free of|absence of|absent|lacks?|den(?:y|ies)"
-        r"|remove|delete|erase|drop|lose|take away|(?:cannot|can't|could not|did not|do not) hear)(?: an?| any| the)?"
-    )
-    gone = (
-        r"(?: is| are| was| were|:| =)* ?(?:absent|none|no longer (?:heard|audible|present)|away"
-        r"|(?:has |have )?(?:gone|disappeared|vanished|resolved)|(?:not |never |in)audible"
-        r"|not (?:heard|present|detected|found|noted|appreciated)(?! elsewhere| (?:at|over|in|on) (?!any)))"
-    )
-    more = r"(?:(?:,|,? (?:or|and|nor)|/) ?(?:rubs?|gallops?|thrills?|clicks?|bruits?))*"
-    found = r"(?:(?: is| are| was| were)? (?:heard|audible|detected|found|noted|present))?"
+    """What is said of the murmur as a whole, other than by denying it."""
+    noun = r"(?:murmurs?|bruits?)"
     unsure = r"(?:unknown|undetermined|unclear|uncertain|indeterminate|not (?:known|determined|assessable))"
-    cannot = r"(?:cannot|can't|can not|could not)"
+    cannot = r"(?:cannot|can not|could not)"
     return [
         (r"where (?:no|the|a) murmur is (?:not )?(?:heard|audible)", "remark", None),
         (r"whether there is a murmur is not recorded", "murmur_unsaid", True),
         (r"systole and diastole are (?:silent|clear)|(?:S1 S2|I ?\+ ?II) ?\+ ?0", "murmur", Murmur.ABSENT),
-        (rf"(?:{no}|neither){word}{{0,2}}? systolic (?:or|nor) diastolic {noun}{found}", "murmur", Murmur.ABSENT),
-        *[(rf"{no}{word}{{0,3}}? (?:holo|pan)?-?{phase} {noun}{found}|{phase} {noun}{gone}", "silent", phase)
-          for phase in phases],
         (r"too (?:poor|noisy) to judge whether there is a murmur|poor(?: recording)? quality|uninterpretable"
          rf"|{noun}(?: status)?(?: of this patient)?(?: is|:)? {unsure}|{unsure} {noun}|{noun} ?\?"
          rf"|{noun} {cannot} be (?:determined|judged|assessed|excluded)(?: because of noise)?"
          rf"|{cannot} (?:exclude|rule out|judge|assess)(?: an?| any)? {noun}", "murmur", Murmur.UNKNOWN),
-        (rf"{no}{word}{{0,3}}? {noun}{more}{found}|{noun}[- ]free|{noun} ?[:=] ?no"
-         rf"|(?:take (?:the )?)?{noun}{gone}(?: at (?:any|all) (?:sites?|areas?|locations?))?", "murmur",
-         Murmur.ABSENT),
     ]  # fmt: skip
+
+
+#: How loud a murmur is in words, as a step of a grade: Levine calls III moderately loud, II quiet, I barely audible.
+LOUDNESS = {
+    "(?:very|extremely) (?:loud|intense)": 4, "(?:moderately |quite |rather )?(?:loud|prominent)": 3,
+    "(?:very|extremely) (?:soft|quiet|faint)": 1, "(?:quite |rather )?(?:soft|quiet|gentle)": 2,
+    "faint|(?:barely|hardly|scarcely|just) audible": 1,
+}  # fmt: skip
 
 
 def _murmur() -> list[tuple[str, str, Any]]:
@@ -162,7 +153,11 @@ def _murmur() -> list[tuple[str, str, Any]]:
     over = r"(?:\s*(?:/|out of|of|over)\s*)"
     scale = rf"{over}(?P<scale>VI|IV|6|4)\b"
     until = rf"\s*(?:-|to|or)\s*{_STEP}"
+    before = r"(?<!as )(?:{})(?=,? (?:(?!\b(?:heart|with|without|no|not|in|at|of|but)\b)[^.;:]){{0,60}}?\b(?:murmur|bruit|[SHPLE][SED]M))"
+    after = r"(?<=murmur is )(?:{0})|(?<=murmur was )(?:{0})|(?<=murmur, )(?:{0})"
     return [
+        *[(f"{before.format(word)}|{after.format(word)}", "loudness", (grade_, None))
+          for word, grade_ in LOUDNESS.items()],
         (r"(?:early|mid)(?:[- ]?(?:to|or)[- ]?|-)(?:mid|late)(?=[- ](?:systolic|diastolic))", "range", "timing"),
         *_timing("systolic", "sy"), *_timing("diastolic", "dia"),
         (r"SEM|ESM|(?:systolic ejection|ejection systolic)(?: murmur)?|ejection(?= murmur)", "systolic.timing",
@@ -208,70 +203,25 @@ ADVICE = re.compile(
     r"|without a description|no structural lesion|rule out|consider)\b",
     re.I,
 )
-#: Before a diagnosis, a finding or an attribute: it is not stated as a fact.
-NEGATED = re.compile(
-    r"\b(?:no(?: longer)?|not|without|non|never|neither|nor|excluded?|instead of|rather than)"
-    r"(?: an?| any| the| evidence of)?[\s-]*$",
-    re.I,
-)
-DOUBTED = re.compile(
-    r"(?:\?|\b(?:suspected|suspicion of|possible|probable|likely|rule out|r/o|consider|query|vs\.?))\s*$", re.I
-)
-#: After it: looked for and not there.
-RULED_OUT = re.compile(
-    r"\s*(?:(?:was|is|were|has been|have been)\s+)?(?:ruled out|excluded|not (?:found|confirmed|seen))\b", re.I
-)
-#: Before it: said of somebody else.
-RELATIVE = re.compile(
-    r"\b(?:(?:no )?family history(?: of)?|(?:(?:his|her|the|a) )?(?:mother|father|parent|sister|brother|sibling|twin)s?"
-    r"(?: with| has| had| have|:)?)(?: an?| the)?\s*$",
-    re.I,
-)
-#: Words without a meaning of their own here.
-FILLER = frozenset(
-    """
-    a about add after all also am an and any are area areas as at be because been being between both but by can
-    could do does doing during each else for from further get gets give gives had has have having here how i if in
-    into is it its just let like me more most my now of on one only or other our over please same seem seems shall
-    should show shown shows so some such than that the their them then there these they this those to try up us very
-    want was we were what when where which while whose who will with would you your described age aged gender group
-    height kg cm beats bpm minute per pulse rate sex tall weighs weight years old young little patient patient's
-    person subject doctor nurse student parents note notes visit said says birth since last audible auscultation
-    cardiac clinical heart heartbeat heartbeats hear hears heard hs listen lies location locations murmur murmurs
-    bruit phonocardiogram presence present record recorded recording recordings site sited sound sounding sounds
-    status stethoscope generate make synthesise synthesize turn best character description detail finds grade graded
-    intensity levine loudness pitch pitched quality radiating radiation scale shape timing along followed instead
-    consistent diagnoses diagnosis final judged known outcome overall unrecorded work work-up s 's
-    """.split()  # noqa: SIM905
-)
 
 
 @cache
 def rules() -> tuple[Rule, ...]:
     """The whole table, compiled once."""
-    table = [*_conditions(), *_status(), *_findings(), *place_patterns(), *_murmur(), *person_patterns()]
+    named = ("murmurs?|bruits?", "murmur_named", True)  # the last word: other patterns look out for it
+    table = [*_conditions(), *_status(), *_findings(), *place_patterns(), *_murmur(), *person_patterns(), named]
     return tuple(Rule(re.compile(rf"(?<!\w)(?:{p})(?!\w)", re.I), f, v) for p, f, v in table)
 
 
 @cache
 def lexicon() -> frozenset[str]:
     """Words that a near miss is taken for."""
-    words = (
-        "holosystolic pansystolic protosystolic mesosystolic midsystolic telesystolic systolic systole early late "
-        "pandiastolic protodiastolic middiastolic diastolic diastole crescendo decrescendo diamond plateau "
-        "harsh blowing musical high medium female male girl boys child infant adolescent neonate neonatal newborn "
-        "pregnant mitral aortic tricuspid pulmonary pulmonic apex radiates radiating radiation loudest abnormal normal "
-        "stenosis regurgitation insufficiency ventricular septal defect atrial patent ductus prolapse coarctation "
-        "tetralogy year years month months week weeks days hours click split gallop thrill left right upper lower "
-        "border sternal"
-    )
-    return frozenset(words.split()) | FILLER
+    return words("lexicon") | words("filler")
 
 
 @cache
 def standing() -> frozenset[str]:
     """Words that are right as they stand: whatever a rule is made of, and a few that only look like one of ours."""
-    literals = re.findall(
-        r"(?<![a-z)\]])[a-z]{4,}(?![a-z(\[?])", " ".join(rule.pattern.pattern.lower() for rule in rules())
-    )
-    return frozenset(literals) | {"mild", "pale", "presystolic", "sure", "tell", "weak"}
+    patterns = [rule.pattern.pattern for rule in rules()] + [row["pattern"] for row in rows("triggers")]
+    literals = re.findall(r"(?<![a-z)\]])[a-z]{4,}(?![a-z(\[?])", " ".join(patterns).lower())
+    return frozenset(literals) | words("standing")
