@@ -9,34 +9,25 @@ All tables together are written as ``denoisers.csv``.
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from hldm.conditioning import ConditionEncoder
-from hldm.config import PROFILES, DiffusionConfig, Profile, UNetConfig
+from hldm.config import PROFILES, Profile
 from hldm.data.clips import ClipDataset
 from hldm.engine.processes import team
 from hldm.evaluation.denoising import denoising_table
+from hldm.experiments import DEFAULT, DENOISERS
 from hldm.models import MultiScaleVAE
 from hldm.training.corpus import corpus_name, open_corpus
 from hldm.training.diffusion import train_diffusion
 from hldm.training.latents import EncodedClips, encoded
 from hldm.training.vae import some_of
 
-#: What `train_diffusion` is told, by the name of a row. The letters are those of the paper's Table III.
-DENOISERS: dict[str, dict] = {
-    "default": {},
-    "(a) plain self-attention": {"config": UNetConfig(medical_attention=False)},
-    "(d) one head": {"config": UNetConfig(structured=False)},
-    "epsilon, as in the paper": {
-        "config": UNetConfig(diffusion=DiffusionConfig(prediction="epsilon", min_snr_gamma=None))
-    },
-    "epsilon with min-SNR": {"config": UNetConfig(diffusion=DiffusionConfig(prediction="epsilon"))},
-    "no curriculum": {"curriculum": None},
-}
+#: The rows: the denoiser as it is, and every experiment of it.
+RECIPES = {"default": DEFAULT, **DENOISERS}
 
 
 def unseen(vae: MultiScaleVAE, profile: Profile, most: int = 1000) -> EncodedClips:
@@ -51,21 +42,23 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/denoisers"))
     parser.add_argument("--profile", choices=list(PROFILES), default="gpu", help="how many patients (default: all)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("denoisers", nargs="*", help=f"default: all of {', '.join(DENOISERS)}")
+    parser.add_argument("denoisers", nargs="*", help=f"default: all of {', '.join(RECIPES)}")
     options = parser.parse_args()
-    if unknown := set(options.denoisers) - set(DENOISERS):
-        parser.error(f"found {', '.join(sorted(unknown))}, expected some of {', '.join(DENOISERS)}")
+    if unknown := set(options.denoisers) - set(RECIPES):
+        parser.error(f"found {', '.join(sorted(unknown))}, expected some of {', '.join(RECIPES)}")
     # As many epochs as updates are always enough; `max_steps` ends them.
     profile = replace(PROFILES[options.profile], max_steps=options.steps, epochs=(options.steps,) * 3)
     vae = MultiScaleVAE.from_pretrained()
     known = unseen(vae, profile)
-    for name in options.denoisers or DENOISERS:
-        folder = options.runs / re.sub(r"\W+", "_", f"{name} {options.steps}").strip("_")
+    for name in options.denoisers or RECIPES:
+        folder, recipe = options.runs / f"{name}_{options.steps}", RECIPES[name]
         if not (folder / "table.csv").is_file():
-            settings = DENOISERS[name] | {"device": team().device, "seed": options.seed}
-            unet, condition, _ = train_diffusion(profile, folder, vae, **settings)
+            unet, condition, _ = train_diffusion(
+                profile, folder, vae, config=recipe.unet, condition_config=recipe.condition,
+                curriculum=recipe.curriculum, device=team().device, seed=options.seed,
+            )  # fmt: skip
             table = denoising_table(unet, condition, known, f"{corpus_name()}, val part", seed=options.seed)
-            table.assign(denoiser=name, updates=options.steps).to_csv(folder / "table.csv", index=False)
+            table.assign(denoiser=recipe.title, updates=options.steps).to_csv(folder / "table.csv", index=False)
     everything = pd.concat([pd.read_csv(path) for path in sorted(options.runs.glob("*/table.csv"))])
     everything.to_csv(options.runs / "denoisers.csv", index=False, float_format="%.4g")
     print(everything.pivot_table("value", ["data", "metric"], "denoiser", sort=False).round(3).to_string())

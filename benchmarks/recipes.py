@@ -13,36 +13,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from hldm.config import PROFILES, VAEConfig
+from hldm.config import PROFILES
 from hldm.data import CircorCorpus
 from hldm.evaluation.factors import real_clips, simulated_clips
 from hldm.evaluation.latent import evaluate_latent
+from hldm.experiments import DEFAULT, VAES
 from hldm.paths import circor_folder
 from hldm.training.vae import train_vae
 
-TERMS = ("reading", "correlation", "leakage", "component", "rendered", "beat", "measured")
-
-
-def only(*terms: str) -> dict[str, float]:
-    """Changes to a `VAEConfig` that leave these terms of L_disentangle."""
-    return {f"{term}_weight": 0.0 for term in TERMS if term not in terms}
-
-
-RECIPES: dict[str, dict] = {
-    "all": {},
-    "no L_disentangle": {"delta": 0.0},
-    "correlation penalty alone": only("correlation"),
-    "readers": only("reading"),
-    "readers + correlation": only("reading", "correlation"),
-    "readers + correlation + leakage": only("reading", "correlation", "leakage"),
-    "readers + measured swaps": only("reading", "measured", "beat"),
-    "readers + rendered swaps": only("reading", "component", "rendered"),
-    "all but leakage": {"leakage_weight": 0.0},
-    "all but rendered swaps": {"component_weight": 0.0, "rendered_weight": 0.0},
-    "all but measured swaps": {"measured_weight": 0.0, "beat_weight": 0.0},
-    "all, one decoder": {"superposition": False},
-    "all, real recordings alone": {"simulated_pairs": 0},
-}
+#: The rows: all terms, and every experiment of the VAE.
+RECIPES = {"all": DEFAULT, **VAES}
 
 
 def unseen(simulated: int = 400) -> list:
@@ -53,6 +33,11 @@ def unseen(simulated: int = 400) -> list:
     return known
 
 
+def title(name: str) -> str:
+    """How the table calls a recipe."""
+    return name if name == "all" else RECIPES[name].title
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=600, help="updates of every recipe")
@@ -60,17 +45,19 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/recipes"))
     parser.add_argument("recipes", nargs="*", help=f"default: all of {', '.join(RECIPES)}")
     options = parser.parse_args()
+    if unknown := set(options.recipes) - set(RECIPES):
+        parser.error(f"found {', '.join(sorted(unknown))}, expected some of {', '.join(RECIPES)}")
     profile = replace(PROFILES["gpu"], max_steps=options.steps)
     known = unseen()
     for name in options.recipes or RECIPES:
-        folder = options.runs / f"{name} {options.steps}".replace(" ", "_")
+        folder = options.runs / f"{name}_{options.steps}"
         table = folder / "table.csv"
         if not table.is_file():
-            vae, _, _ = train_vae(profile, folder, config=replace(VAEConfig(), **RECIPES[name]))
-            found = evaluate_latent(vae, known, pairs=options.pairs).assign(recipe=name, updates=options.steps)
+            vae, _, _ = train_vae(profile, folder, config=RECIPES[name].vae)
+            found = evaluate_latent(vae, known, pairs=options.pairs).assign(recipe=title(name), updates=options.steps)
             found.to_csv(table)
     everything = pd.concat(pd.read_csv(path) for path in options.runs.glob("*/table.csv"))
-    everything["recipe"] = pd.Categorical(everything["recipe"], list(RECIPES))
+    everything["recipe"] = pd.Categorical(everything["recipe"], [title(name) for name in RECIPES])
     everything = everything.sort_values(["updates", "recipe"], kind="stable")
     everything.to_csv(options.runs / "vae_recipes.csv", index=False, float_format="%.4g")
     print(

@@ -91,7 +91,7 @@ def _train(options) -> None:
 
 
 def _train_judge(options) -> None:
-    from hldm.evaluation.judge_card import make_judge
+    from hldm.experiments.instruments import make_judge
     from hldm.training.judge import JudgeTraining
 
     training = JudgeTraining(epochs=options.epochs or JudgeTraining.epochs, seed=options.seed)
@@ -99,18 +99,24 @@ def _train_judge(options) -> None:
 
 
 def _train_vocoder(options) -> None:
-    from hldm.evaluation.resynthesis import make_vocoder
+    from hldm.experiments.instruments import make_vocoder
     from hldm.training.stages import chosen_profile
 
     table = make_vocoder(options.runs, profile=chosen_profile(options.profile, options.epochs), seed=options.seed)
-    print(table.pivot(index="measure", columns="method", values="value").to_string(float_format="%.3g"))
+    print(table.pivot(index="metric", columns="method", values="value").to_string(float_format="%.3g"))
 
 
 def _train_stage(options) -> None:
     from hldm.engine.processes import team
+    from hldm.experiments import experiment
     from hldm.training import train
 
-    log = train(options.stage, profile=options.profile, epochs=options.epochs, runs=options.runs, seed=options.seed)
+    if options.experiment:
+        options.runs = options.runs / options.experiment
+    log = train(
+        options.stage, profile=options.profile, epochs=options.epochs, runs=options.runs, seed=options.seed,
+        recipe=experiment(options.experiment or "default"),
+    )  # fmt: skip
     if team().is_main_process:
         print("; ".join(f"{name} {value:.4g}" for name, value in log[-1].items()))
         if all((options.runs / f"{name}.safetensors").is_file() for name in ("vae", "unet", "condition")):
@@ -184,55 +190,26 @@ def _one_request(options):
 
 
 def _evaluate(options) -> None:
-    if options.latent:
-        print(_latent(options).to_string(float_format="{:.3f}".format))
-        return
-    if options.what_if:
-        print("\n\n".join(table.to_string(float_format="{:.3f}".format) for table in _what_if(options)))
-        return
-    from hldm import Synthesizer
-    from hldm.data import CircorCorpus
-    from hldm.evaluation import evaluate
-
-    folder = _corpus(options)
-    reference = list(CircorCorpus(folder, split="val"))
-    wanted = PROFILES[options.profile].samples
-    if not reference:
-        raise DataError("recordings of validation patients", file=folder)
-    records = [reference[i * len(reference) // wanted].record for i in range(wanted)]  # as various as the patients
-    sounds = Synthesizer.from_pretrained().batch(
-        records, seeds=range(wanted), num_inference_steps=PROFILES[options.profile].inference_steps
-    )
-    try:
-        print(evaluate(sounds, reference, data=f"{folder.name} val").to_string())
-    except ValueError as error:
-        raise DataError("a larger corpus", file=folder, value=str(error)) from error
-
-
-def _latent(options):
-    from hldm.data import CircorCorpus
-    from hldm.evaluation.factors import real_clips, simulated_clips
-    from hldm.evaluation.latent import evaluate_latent
-    from hldm.models import MultiScaleVAE
-
-    wanted = PROFILES[options.profile].samples
-    known = [simulated_clips(max(30, wanted))]
-    if folder := options.corpus or circor_folder():
-        corpus = CircorCorpus(folder, split="val", max_patients=PROFILES[options.profile].max_patients)
-        try:
-            known.append(real_clips(corpus, f"{folder.name} val"))
-        except ValueError as error:
-            raise DataError("a larger corpus", file=folder, value=str(error)) from error
-    return evaluate_latent(MultiScaleVAE.from_pretrained(), known, pairs=wanted)
-
-
-def _what_if(options):
-    from hldm import Synthesizer
-    from hldm.evaluation.what_if import evaluate_what_if
+    from hldm.evaluation import commands
 
     profile = PROFILES[options.profile]
-    seeds = range(options.seeds or max(6, profile.samples // 3))
-    return evaluate_what_if(Synthesizer.from_pretrained(), seeds, num_inference_steps=profile.inference_steps)
+    if options.latent:
+        tables = [commands.measure_latent(_model(options).vae, profile, options.corpus)]
+    elif options.what_if:
+        tables = commands.measure_edits(_model(options), profile, options.seeds)
+    else:
+        if not (options.corpus or circor_folder()):
+            print("hldm: no corpus is named: measured on the simulated one, nothing on real hearts", file=sys.stderr)
+        tables = [commands.measure_sounds(_model(options), profile, options.corpus)]
+    print("\n\n".join(table.to_string(float_format="{:.3f}".format, na_rep="") for table in tables))
+
+
+def _model(options):
+    """The shipped model, or that of an experiment."""
+    from hldm import Synthesizer
+    from hldm.experiments import load
+
+    return load(options.experiment, options.runs) if options.experiment else Synthesizer.from_pretrained()
 
 
 def _book(options) -> int:
@@ -311,6 +288,7 @@ def _parser() -> argparse.ArgumentParser:
         "--runs", type=Path, default=Path("runs"), help="folder for checkpoints and weights (default: runs)"
     )
     sub.add_argument("--seed", type=_seed, default=0)
+    sub.add_argument("--experiment", metavar="NAME", help="an ablation of hldm.experiments; goes to RUNS/NAME")
 
     sub = command("generate", _generate, "write heart sounds that a sentence, a list of them or a table describes")
     what = sub.add_mutually_exclusive_group(required=True)
@@ -330,7 +308,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(wrong=sub.error)
 
     sub = command("evaluate", _evaluate, "measure generated sounds against the recordings of validation patients")
-    sub.add_argument("corpus", type=Path, nargs="?", help="default: $HLDM_CIRCOR")
+    sub.add_argument("corpus", type=Path, nargs="?", help="default: $HLDM_CIRCOR, else the simulated corpus")
+    sub.add_argument("--experiment", metavar="NAME", help="weights that hldm train --experiment NAME made")
+    sub.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the experiments (default: runs)")
     sub.add_argument(
         "--latent", action="store_true", help="measure the VAE's subspaces instead, on simulated hearts too"
     )

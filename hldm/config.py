@@ -49,7 +49,7 @@ class VAEConfig:
     The weights below `delta` are those of the terms within L_disentangle; 0 switches a term off.
     """
 
-    n_mels: int = 64
+    audio: AudioConfig = AudioConfig()  # the front end whose log-mels it takes and gives
     width: int = 64
     group_channels: int = 8  # latent channels of each subspace
     superposition: bool = True  # a decoder for each component, powers summed; off: one decoder sees all subspaces
@@ -67,6 +67,10 @@ class VAEConfig:
     beat_weight: float = 6.0  # L1 of the mean beat of decoded swaps, between real recordings
     measured_weight: float = 0.6  # what a frozen attribute predictor hears in decoded swaps
     simulated_pairs: int = 1500  # rendered pairs of hearts that half of each batch is drawn from; 0: real ones only
+
+    @property
+    def n_mels(self) -> int:
+        return self.audio.n_mels
 
     @property
     def latent_channels(self) -> int:
@@ -108,6 +112,7 @@ class UNetConfig:
     medical_attention: bool = True  # off: plain self-attention, ablation (a)
     structured: bool = True  # off: one head for all subspaces
     diffusion: DiffusionConfig = DiffusionConfig()  # the process that the network was trained for
+    audio: AudioConfig = AudioConfig()  # the front end of the VAE whose latents it was trained on
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hldm.conditioning import ConditionEncoder
-from hldm.config import SUBSPACES, AudioConfig
+from hldm.config import SUBSPACES
 from hldm.data.errors import DataError
 from hldm.data.priors.beats import draw_beats
 from hldm.data.priors.population import complete_record
@@ -24,6 +24,7 @@ from hldm.engine import GaussianDiffusion
 from hldm.engine.arguments import real_number, seed_of, single_precision
 from hldm.knowledge import read_prompt
 from hldm.models import MultiScaleVAE, StructuredUNet, Vocoder, split_subspaces
+from hldm.pretrained import WeightsError, same_front_end
 
 #: Which subspaces an edited field may move; a field that is not named moves all of them.
 MOVES = {
@@ -96,6 +97,16 @@ class HeartSound:
         return compare(self, other, **options)
 
 
+def check_fit(vae: MultiScaleVAE, unet: StructuredUNet, condition: ConditionEncoder) -> None:
+    """Raise `WeightsError` where the U-Net was made for another latent or another condition."""
+    for name, own, other, theirs in (
+        ("latent_channels", unet.config.latent_channels, "vae", vae.config.latent_channels),
+        ("condition_width", unet.config.condition_width, "condition", condition.config.width),
+    ):
+        if own != theirs:
+            raise WeightsError(f"unet and {other} do not go together: {name}: found {own}, expected {theirs}")
+
+
 class Grid(NamedTuple):
     """When the heart beats: onsets of S1 (s), and the beat position of every latent frame."""
 
@@ -110,7 +121,6 @@ class Synthesizer:
     ----------
     vae, unet, condition
         Trained modules; `from_pretrained` loads the shipped ones.
-    audio : AudioConfig
     vocoder : Vocoder, optional
         Default: Griffin-Lim, the baseline.
 
@@ -130,11 +140,13 @@ class Synthesizer:
         vae: MultiScaleVAE,
         unet: StructuredUNet,
         condition: ConditionEncoder,
-        audio: AudioConfig = AudioConfig(),
         vocoder: Vocoder | None = None,
     ):
-        self.vae, self.unet, self.condition, self.vocoder, self.audio = vae, unet, condition, vocoder, audio
-        self.mel = LogMel(audio)
+        self.vae, self.unet, self.condition, self.vocoder = vae, unet, condition, vocoder
+        check_fit(vae, unet, condition)
+        parts = {"vae": vae, "unet": unet} | ({"vocoder": vocoder} if vocoder else {})
+        self.audio = same_front_end(**{name: part.config.audio for name, part in parts.items()})
+        self.mel = LogMel(self.audio)
         self.process = GaussianDiffusion(unet.config.diffusion)
 
     @classmethod

@@ -135,10 +135,10 @@ def test_damaged_weights_are_one_line(capsys, tmp_path, monkeypatch):
 
 
 def test_the_judge_is_trained_as_asked(monkeypatch, tmp_path):
-    from hldm.evaluation import judge_card
+    from hldm.experiments import instruments
 
     asked = []
-    monkeypatch.setattr(judge_card, "make_judge", lambda folder, training: asked.append((folder, training)))
+    monkeypatch.setattr(instruments, "make_judge", lambda folder, training: asked.append((folder, training)))
     assert cli.main(["train", "judge", "--epochs", "2", "--seed", "3", "--runs", str(tmp_path)]) == 0
     ((folder, training),) = asked
     assert (folder, training.epochs, training.seed) == (tmp_path, 2, 3)

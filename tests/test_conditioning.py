@@ -6,11 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hldm.conditioning import ABLATIONS, SCALARS, ConditionEncoder, GraphEncoder, TextEncoder, scalars, targets
+from hldm.conditioning import SCALARS, ConditionEncoder, GraphEncoder, TextEncoder, scalars, targets
 from hldm.config import ConditionConfig
 from hldm.data import ClinicalRecord, SystolicMurmur
 from hldm.data.priors.loudness import TYPICAL_DB, murmur_level
 from hldm.data.records import SystolicGrade
+from hldm.experiments import CONDITIONS
 from hldm.knowledge import random_record
 from hldm.paths import data_folder, shared_weights
 
@@ -112,7 +113,7 @@ def test_equation_1_by_hand(encoder):
 
 def test_a_lambda_of_zero_is_an_ablation(encoder):
     """Text and graph then move neither the vector nor their tokens."""
-    fusion = ConditionEncoder(ABLATIONS["text and graph"])
+    fusion = ConditionEncoder(CONDITIONS["text-and-graph"].condition)
     with torch.no_grad():
         fusion.weight["graph"].zero_()
     features = encoder.features(drawn(2))
@@ -121,10 +122,10 @@ def test_a_lambda_of_zero_is_an_ablation(encoder):
         torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("name", ABLATIONS)
+@pytest.mark.parametrize("name", CONDITIONS)
 def test_an_ablation_hears_what_it_is_called_after(encoder, name):
-    fusion = ConditionEncoder(ABLATIONS[name], *encoder._given)
-    assert set(fusion.parts) == set(name.removesuffix(" only").split(" and "))
+    fusion = ConditionEncoder(CONDITIONS[name].condition, *encoder._given)
+    assert set(fusion.parts) == set(CONDITIONS[name].title.removesuffix(" only").split(" and "))
     assert set(fusion.lambdas) == set(fusion.parts)
     cond = fusion(fusion.features([RECORD, ClinicalRecord(murmur="Absent")]))
     assert not torch.allclose(cond.vector[0], cond.vector[1])
@@ -164,7 +165,7 @@ def test_shapes_of_every_ablation(encoder, text, graph, label, with_scalars, bat
 
 
 def test_label_only_distinguishes_three_classes_and_nothing_else():
-    fusion = ConditionEncoder(ABLATIONS["label only"])
+    fusion = ConditionEncoder(CONDITIONS["label-only"].condition)
     records = [RECORD, RECORD.replace(sex="Male"), ClinicalRecord(murmur="Absent"), ClinicalRecord()]
     vector = fusion(fusion.features(records)).vector
     torch.testing.assert_close(vector[0], vector[1])

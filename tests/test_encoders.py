@@ -1,7 +1,6 @@
 """Training the encoders, what the measurements of an encoder mean, and what the shipped ones keep."""
 
 import json
-import shutil
 from dataclasses import replace
 from zlib import crc32
 
@@ -19,7 +18,6 @@ from hldm.data import ClinicalRecord, SystolicMurmur
 from hldm.knowledge import narrative, note, patient_subgraph, random_record, read_prompt, to_hetero
 from hldm.knowledge.subgraph import edge_types
 from hldm.paths import data_folder
-from hldm.pretrained import WeightsError
 from hldm.training import text_encoder
 from hldm.training.encoder_probes import Probe, measure_negation, measure_phrases, measure_triples
 from hldm.training.encoders import train_encoders
@@ -164,10 +162,10 @@ def test_hidden_links_are_gone_in_both_directions():
 
 
 def test_a_killed_training_resumes(tmp_path, capsys):
-    train_graph_encoder(2, tmp_path / "graph.safetensors", runs=tmp_path / "runs")
-    log = train_graph_encoder(4, tmp_path / "graph.safetensors", runs=tmp_path / "runs")
+    train_graph_encoder(2, tmp_path, runs=tmp_path / "runs")
+    log = train_graph_encoder(4, tmp_path, runs=tmp_path / "runs")
     assert [row["step"] for row in log] == [2, 4]
-    assert GraphEncoder.from_pretrained(tmp_path / "graph.safetensors").width == 64
+    assert GraphEncoder.from_pretrained(tmp_path).width == 64
 
 
 def test_training_writes_what_loads_and_keeps_what_is_there(tmp_path, monkeypatch):
@@ -193,14 +191,6 @@ def test_an_unreachable_model_is_named(monkeypatch, tmp_path):
         OSError, match=r"emilyalsentzer/Bio_ClinicalBERT.*network.*TextEncoder\(\) loads the one shipped"
     ):
         TextEncoder("emilyalsentzer/Bio_ClinicalBERT")
-
-
-def test_a_damaged_text_encoder_is_refused(tmp_path):
-    folder = shutil.copytree(SHIPPED / "text_encoder", tmp_path / "damaged")
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    with pytest.raises(WeightsError, match=r"model.safetensors: SHA-256"):
-        TextEncoder(folder)
 
 
 def test_the_shipped_text_encoder_is_a_small_ordinary_folder():

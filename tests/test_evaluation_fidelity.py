@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 from sklearn.neighbors import NearestNeighbors
 
-from hldm.evaluation import Sample, floor, interval
+from hldm.evaluation import Sample, interval, real_vs_real
 from hldm.evaluation import fidelity as f
 
 
@@ -82,18 +82,18 @@ def test_manifold_metrics_against_nearest_neighbours(seed, n, d):
     radius_real = NearestNeighbors(n_neighbors=k).fit(real).kneighbors()[0][:, -1]
     near = [[np.linalg.norm(a - b) < radius_real[i] for b in x] for i, a in enumerate(real)]
     back = [[np.linalg.norm(a - b) < radius_x[j] for j, b in enumerate(x)] for a in real]
-    found = f.manifold(x, real, k)
+    found = f.prdc(x, real, k)
     assert found.precision == pytest.approx(np.any(near, axis=0).mean())
     assert found.recall == pytest.approx(np.any(back, axis=1).mean())
     assert found.density == pytest.approx(np.sum(near) / (k * n))
     assert found.coverage == pytest.approx(np.any(near, axis=1).mean())
-    assert f.manifold(real, real).precision == f.manifold(real, real).coverage == 1
+    assert f.prdc(real, real).precision == f.prdc(real, real).coverage == 1
 
 
 def test_manifold_tells_few_modes_from_wild_points():
     rng = np.random.default_rng(0)
     real = rng.normal(size=(200, 2))
-    narrow, wide = f.manifold(0.1 * rng.normal(size=(200, 2)), real), f.manifold(5 * real[::-1] + 0.1, real)
+    narrow, wide = f.prdc(0.1 * rng.normal(size=(200, 2)), real), f.prdc(5 * real[::-1] + 0.1, real)
     assert narrow.precision > 0.95 > 0.3 > narrow.recall
     assert wide.precision < 0.3
 
@@ -150,7 +150,7 @@ def test_floor_is_at_the_size_asked_for():
     def frechet(a, b):
         return f.frechet_distance(a.values, b.values)
 
-    small, large = floor(frechet, real, n=20), floor(frechet, real)
+    small, large = real_vs_real(frechet, real, n=20), real_vs_real(frechet, real)
     assert small.n == 20
     assert 120 <= large.n <= 150
     assert small.value > 2 * large.value > 0  # the bias that makes a floor worth printing

@@ -269,7 +269,7 @@ def test_clips_of_recordings_are_those_of_the_dataset(simulated):
     assert known.log_mels.shape[1:] == (64, 320)
     assert {len(set(known.patients))} <= {10}  # two of the twelve have no murmur label
     assert np.isfinite(np.stack(list(known.factors.values()))).all()
-    with pytest.raises(ValueError, match="nothing: no annotated clip"):
+    with pytest.raises(ValueError, match="nothing: found 0, expected annotated clips"):
         real_clips([], "nothing")
 
 
@@ -386,7 +386,7 @@ def test_the_command_line_measures_the_corpus_and_simulated_hearts(simulated, mo
         asked.update({clips.name: len(clips) for clips in known}, pairs=pairs)
         return pd.DataFrame({"value": [0.5]}, index=["PDS"])
 
-    monkeypatch.setattr("hldm.evaluation.latent.evaluate_latent", table)
+    monkeypatch.setattr("hldm.evaluation.commands.evaluate_latent", table)
     assert cli.main(["evaluate", str(simulated.root), "--latent"]) == 0
     assert "PDS" in capsys.readouterr().out
     assert asked["simulated hearts, seed 0"] == 30

@@ -6,7 +6,7 @@ import pytest
 from hldm.data import ClinicalRecord, circor_split
 from hldm.evaluation import estimate_heart_rate
 from hldm.evaluation import physiology as p
-from hldm.training.judge import attributes_of
+from hldm.models.judge import attributes_of
 
 RATE = 4000
 

@@ -17,7 +17,7 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 #: From the ground floor up; `show`, `course`, `book` and `cli` stand on top and may import anything.
 ROOMS = (
     "config", "paths", "pretrained", "data", "knowledge", "engine", "conditioning", "models", "baselines", "ecg",
-    "training", "experiments", "synthesis", "generation", "evaluation",
+    "training", "synthesis", "generation", "evaluation", "experiments",
 )  # fmt: skip
 
 

@@ -13,10 +13,10 @@ from hldm import cli
 from hldm.config import AudioConfig
 from hldm.data import ClinicalRecord, LogMel, simulate
 from hldm.evaluation.factors import real_clips
+from hldm.evaluation.reference import unseen_corpus
 from hldm.evaluation.resynthesis import by_way_of, resynthesis_table, timing_errors
 from hldm.models import MultiScaleVAE
 from hldm.models.vocoder import Vocoder, VocoderConfig
-from hldm.training.corpus import unseen_corpus
 from hldm.training.vocoder import Crops, SpectralDistance, VocoderLoss, VocoderTraining, draw_pairs
 
 AUDIO = AudioConfig()
@@ -169,7 +169,7 @@ def table(vocoder):
     vae = MultiScaleVAE.from_pretrained()
     methods = {"oracle": oracle, "vocoder": vocoder.vocode, "both": by_way_of(vae, vocoder.vocode)}
     rows = resynthesis_table(known, methods, splits=3)
-    return rows.pivot(index="measure", columns="method", values="value")
+    return rows.pivot(index="metric", columns="method", values="value")
 
 
 def test_no_loss_reads_as_none(table):

@@ -91,10 +91,10 @@ def test_an_edit_of_the_murmur_moves_its_subspace_alone(pair):
 
 @pytest.fixture(scope="module")
 def rows(synth):
-    return w.climb(synth, [3, 4, 5], **QUICK)
+    return w.grade_sweep(synth, [3, 4, 5], **QUICK)
 
 
-def test_a_climb_has_every_seed_way_and_grade_and_starts_at_the_base(rows):
+def test_a_grade_sweep_has_every_seed_way_and_grade_and_starts_at_the_base(rows):
     assert len(rows) == 3 * len(w.WAYS) * len(w.GRADES)
     edit = rows[rows["way"] == "what-if edit"]
     np.testing.assert_array_equal(edit[["rhythm", "sounds", "noise"]], 0)
@@ -105,11 +105,11 @@ def test_a_climb_has_every_seed_way_and_grade_and_starts_at_the_base(rows):
 
 def test_two_seeds_are_too_few(synth):
     with pytest.raises(ValueError, match=r"\[1, 2\], expected 3"):
-        w.climb(synth, [1, 2])
+        w.grade_sweep(synth, [1, 2])
 
 
 def made_up(levels, rates=(90, 90, 90)):
-    """Rows of a climb with the given levels, seed by seed."""
+    """Rows of a sweep with the given levels, seed by seed."""
     return pd.DataFrame([
         {"seed": seed, "way": "what-if edit", "grade": grade, "level": level, "systole": level, "heart_rate": rate,
          "correlation": 1.0}
@@ -118,7 +118,7 @@ def made_up(levels, rates=(90, 90, 90)):
 
 
 def test_the_table_counts_what_rises_at_every_step():
-    table = w.climb_table(made_up([(0, 4, 8), (0, 2, 4), (0, 9, 8), (0, -1, 7)], rates=(100, 100, 101)))["value"]
+    table = w.grade_sweep_table(made_up([(0, 4, 8), (0, 2, 4), (0, 9, 8), (0, -1, 7)], rates=(100, 100, 101)))["value"]
     table = table.droplevel("way")
     assert table["rises at every step (share)"] == 0.5
     assert table["rise, first to last grade (dB)"] == pytest.approx(27 / 4)
@@ -128,15 +128,16 @@ def test_the_table_counts_what_rises_at_every_step():
 
 def test_every_edit_has_its_line_and_its_change_in_every_measure(synth):
     some = [edit for edit in w.EDITS if edit.name.startswith(("pitch", "heart rate"))]
-    rows = w.control(synth, [3, 4], edits=some, **QUICK)
-    table = w.control_table(rows, some)
-    assert list(table.index) == [edit.name for edit in some]
+    rows = w.edit_controllability(synth, [3, 4], edits=some, **QUICK)
+    table = w.edit_controllability_table(rows, some)
     pitch, rate = (table.loc[edit.name] for edit in some)
-    assert 0 <= pitch["seeds as wanted"] <= 1
-    assert 0 <= pitch["judge after"] <= 1
-    assert np.isnan(rate["judge after"])
-    assert w.control_matrix(rows).shape == (len(some), len(w.MEASURES))
-    assert np.isfinite(w.control_matrix(rows)).all(axis=None)
+    for figure in ("seeds as wanted", "judge after"):
+        assert 0 <= pitch.loc[figure, "value"] <= 1
+    assert pitch.loc["change", "low"] <= pitch.loc["change", "value"] <= pitch.loc["change", "high"]
+    assert pitch.loc["change", "value"] == pytest.approx(pitch.loc["after", "value"] - pitch.loc["before", "value"])
+    assert "judge after" not in rate.index  # it names no heart rate
+    assert w.controllability_matrix(rows).shape == (len(some), len(w.MEASURES))
+    assert np.isfinite(w.controllability_matrix(rows)).all(axis=None)
 
 
 def test_every_edit_is_read_without_a_doubt_and_asks_for_another_value():
@@ -253,6 +254,8 @@ def test_contradictions_are_told_and_make_no_sound(form, monkeypatch):
 
 def test_the_command_edits_as_many_hearts_as_asked(synth, monkeypatch, capsys):
     monkeypatch.setattr(Synthesizer, "from_pretrained", lambda: synth)
-    monkeypatch.setattr(w, "evaluate_what_if", lambda _, seeds, **options: [pd.DataFrame({"n": [len(seeds)]})])
+    monkeypatch.setattr(
+        "hldm.evaluation.commands.evaluate_what_if", lambda _, seeds, **options: [pd.DataFrame({"n": [len(seeds)]})]
+    )
     assert cli.main(["evaluate", "--what-if", "--seeds", "100"]) == 0
     assert "100" in capsys.readouterr().out

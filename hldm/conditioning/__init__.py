@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "fields": ["SCALARS", "scalars", "targets"],
-        "fusion": ["ABLATIONS", "ConditionEncoder"],
+        "fusion": ["ConditionEncoder"],
         "graph": ["GraphEncoder"],
         "text": ["TextEncoder"],
     },

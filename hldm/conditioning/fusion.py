@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,24 +24,14 @@ from hldm.data.priors.loudness import murmur_level
 from hldm.data.records import ClinicalRecord
 from hldm.engine.condition import Condition, Conditioning, normal
 from hldm.knowledge.narration.narrative import narrative
-from hldm.paths import shared_weights, weights_folder
-from hldm.pretrained import load_weights
+from hldm.pretrained import Pretrained
 
 if TYPE_CHECKING:
     from hldm.conditioning.graph import GraphEncoder
     from hldm.conditioning.text import TextEncoder
 
 
-#: The ablations of Eq. 1: which parts are heard.
-ABLATIONS = {
-    "text and graph": ConditionConfig(scalars=False),
-    "text only": ConditionConfig(graph=False, scalars=False),
-    "graph only": ConditionConfig(text=False, scalars=False),
-    "label only": ConditionConfig(text=False, graph=False, scalars=False, label=True),
-}
-
-
-class ConditionEncoder(Conditioning):
+class ConditionEncoder(Conditioning, Pretrained):
     """Fusion of Eq. 1, in two steps: `features` once a record, `forward` at every training step.
 
     Parameters
@@ -54,6 +43,8 @@ class ConditionEncoder(Conditioning):
     folder : path, optional
         Where encoders that are not given are looked for when first needed, before the shipped ones.
     """
+
+    config_class, weights_name = ConditionConfig, "condition"
 
     def __init__(
         self,
@@ -78,14 +69,6 @@ class ConditionEncoder(Conditioning):
         self.unknown = nn.Parameter(normal(len(SCALARS), width, seed=3))
         self.add_null(width, self.num_tokens, seed=4)
 
-    @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> ConditionEncoder:
-        """The fusion of a weights folder (default: the shipped one), in evaluation mode."""
-        state, config = load_weights(Path(folder or weights_folder()) / "condition.safetensors")
-        encoder = cls(ConditionConfig(**config), folder=folder)
-        encoder.load_state_dict(state)
-        return encoder.eval()
-
     @property
     def num_tokens(self) -> int:
         """Length of `Condition.tokens`."""
@@ -101,15 +84,14 @@ class ConditionEncoder(Conditioning):
         """f_BERT."""
         from hldm.conditioning.text import TextEncoder
 
-        own = self.config.text_encoder or shared_weights("text_encoder", self.folder)
-        return self._given[0] or TextEncoder(own)
+        name = self.config.text_encoder
+        return self._given[0] or (TextEncoder(name) if name else TextEncoder.from_pretrained(self.folder))
 
     @cached_property
     def _graph_encoder(self) -> tuple[GraphEncoder]:
         from hldm.conditioning.graph import GraphEncoder
 
-        own = shared_weights("graph_encoder.safetensors", self.folder)
-        return (self._given[1] or GraphEncoder.from_pretrained(own),)  # in a tuple, out of nn.Module's sight
+        return (self._given[1] or GraphEncoder.from_pretrained(self.folder),)  # in a tuple, out of nn.Module's sight
 
     @property
     def graph_encoder(self) -> GraphEncoder:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +13,7 @@ from torch_geometric.nn import HeteroConv, SAGEConv, global_mean_pool
 from hldm.conditioning.subgraphs import batch_subgraphs
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.subgraph import NODE_TYPES, edge_types, node_index
-from hldm.paths import shared_weights
-from hldm.pretrained import load_weights
+from hldm.pretrained import Pretrained
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ def _aggregation(kind: tuple[str, str, str]) -> str:
     return "sum" if kind[2] == "patient" else "mean"
 
 
-class GraphEncoder(nn.Module):
+class GraphEncoder(Pretrained):
     """GraphSAGE over G_patient (Eq. 1).
 
     Every node of the knowledge graph has an embedding; two layers of SAGEConv per relation pass messages, so the
@@ -44,6 +42,8 @@ class GraphEncoder(nn.Module):
     config : GraphConfig
     """
 
+    config_class, weights_name, shared = GraphConfig, "graph_encoder", True
+
     def __init__(self, config: GraphConfig = GraphConfig()):
         super().__init__()
         self.config, hidden = config, config.hidden
@@ -53,14 +53,6 @@ class GraphEncoder(nn.Module):
             for _ in range(2)
         )
         self.project = nn.Linear(2 * hidden, config.width)
-
-    @classmethod
-    def from_pretrained(cls, path: str | Path | None = None) -> GraphEncoder:
-        """The shipped encoder, or one from a safetensors file, frozen and in evaluation mode."""
-        state, config = load_weights(path or shared_weights("graph_encoder.safetensors"))
-        encoder = cls(GraphConfig(**config))
-        encoder.load_state_dict(state)
-        return encoder.eval().requires_grad_(False)
 
     @property
     def width(self) -> int:

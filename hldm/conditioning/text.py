@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hldm.paths import shared_weights
-from hldm.pretrained import check_sha256
+from hldm.pretrained import WeightsError, check_sums, refusing, write_sums
 
 STATISTICS = "standardisation.safetensors"  # beside a model's weights
+SUMS = "SHA256SUMS.txt"
+READ = (".safetensors", ".json", ".txt", ".bin", ".model")  # what transformers may read in a folder
 
 
 class TextEncoder:
@@ -23,7 +26,7 @@ class TextEncoder:
     name : str or path, optional
         A ``from_pretrained`` folder or the name of a model on the Hugging Face hub, such as
         ``"emilyalsentzer/Bio_ClinicalBERT"`` (the paper's family; 768 wide). Default: the compact BERT of this
-        project, which needs no network.
+        project, which needs no network. A folder that this project has written is checked against its sums.
     frozen : bool
         Whether `encode` runs without gradients.
     device : str or torch.device
@@ -35,7 +38,7 @@ class TextEncoder:
     OSError
         Where the model is neither here nor can be fetched.
     WeightsError
-        Where a weight file is not the one that the ``.sha256`` beside it was written for.
+        Where a folder of this project is not as its sums say, or another one is damaged.
     """
 
     def __init__(
@@ -50,26 +53,36 @@ class TextEncoder:
         from transformers.utils import logging
 
         self.name = str(name or shared_weights("text_encoder"))
-        for sums in Path(self.name).glob("*.sha256"):
-            check_sha256(sums.with_suffix(".safetensors"))
+        folder = Path(self.name)
+        if name is None or (folder / SUMS).exists() or (folder / STATISTICS).exists():
+            check_folder(folder)
         bars = logging.is_progress_bar_enabled()
         logging.disable_progress_bar()  # a bar per load litters notebooks
+        expected = (
+            "a from_pretrained folder or a model that the Hugging Face hub serves (is the network up?). TextEncoder() "
+            "loads the one shipped with the project."
+        )
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(self.name)
-            self.model = AutoModel.from_pretrained(self.name).to(device)
-        except (OSError, ValueError) as error:
-            raise OSError(
-                f"text encoder: found no model {self.name!r}, expected a from_pretrained folder or a model that the "
-                "Hugging Face hub serves (is the network up?). TextEncoder() loads the one shipped with the project."
-            ) from error
+            with refusing(f"text encoder {self.name!r}", expected):
+                self.tokenizer = AutoTokenizer.from_pretrained(self.name)
+                self.model = AutoModel.from_pretrained(self.name).to(device)
         finally:
             if bars:
                 logging.enable_progress_bar()
         self.frozen, self.max_length = frozen, max_length
         self.model.eval().requires_grad_(not frozen)
         self.mean, self.spread = torch.zeros(self.width), torch.ones(self.width)
-        if (statistics := Path(self.name) / STATISTICS).is_file():
-            self.mean, self.spread = (load_file(statistics)[name] for name in ("mean", "spread"))
+        if (statistics := folder / STATISTICS).is_file():
+            with refusing(statistics, f"mean and spread, {self.width} numbers each"):
+                found = load_file(statistics)
+                self.mean, self.spread = (found[name].reshape(self.width) for name in ("mean", "spread"))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> TextEncoder:
+        """The project's own text encoder: that of a weights folder, or the shipped one where that has none."""
+        path = shared_weights("text_encoder", folder)
+        check_folder(path)
+        return cls(path)
 
     @property
     def width(self) -> int:
@@ -102,8 +115,9 @@ class TextEncoder:
         return bool(self.mean.any())
 
     def save_standardisation(self, folder: str | Path) -> None:
-        """Write mean and spread beside the model's weights."""
+        """Write mean and spread beside the model's weights, and the sums of all that lies there."""
         save_file({"mean": self.mean, "spread": self.spread}, Path(folder) / STATISTICS)
+        write_sums(Path(folder) / SUMS, readable(Path(folder)))
 
     def pooled(self, texts: Sequence[str], batch_size: int = 64) -> Tensor:
         """Mean of the last layer over each text's tokens: Tensor (batch, width) on the CPU."""
@@ -122,6 +136,19 @@ class TextEncoder:
         ).to(self.model.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return mean_pool(self.model(**tokens).last_hidden_state, tokens["attention_mask"])
+
+
+def readable(folder: Path) -> list[str]:
+    """Names of the files that make a text encoder; notes and hidden files are none."""
+    files = (path for path in folder.iterdir() if path.suffix in READ and not path.name.startswith("."))
+    return sorted(path.name for path in files if path.name != SUMS)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `WeightsError` where a text encoder of this project is not whole, or holds a file that nobody listed."""
+    if not folder.is_dir():
+        raise WeightsError(f"{folder}: missing, expected the folder of a text encoder")
+    check_sums(folder / SUMS, {"config.json", "model.safetensors", "tokenizer.json", STATISTICS, *readable(folder)})
 
 
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -54,6 +54,7 @@ def train_denoiser(
     grown: bool = False,
     learning_rate: float = 5e-4,
     seed: int = 0,
+    run: Mapping[str, object] | None = None,
 ) -> tuple[nn.ModuleDict, list[dict[str, float]]]:
     """Train a denoiser and its conditioning module together; an interrupted run resumes (see `fit`).
 
@@ -84,6 +85,8 @@ def train_denoiser(
         ``(step, averages)``, called after every update.
     grown : bool
         As of `moving_average`.
+    run : mapping, optional
+        As of `fit`.
 
     Returns
     -------
@@ -118,6 +121,6 @@ def train_denoiser(
 
     log = fit(
         nn.ModuleDict({"now": now, "ema": ema}), step_loss, steps, folder=folder, learning_rate=learning_rate,
-        seed=seed, after_step=after_step, shared=True,
+        seed=seed, after_step=after_step, shared=True, run=run,
     )  # fmt: skip
     return ema.module.eval().cpu(), log

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from hldm.data.errors import DataError
 from hldm.engine.processes import average, average_gradients, team
-from hldm.paths import replacing
+from hldm.pretrained import load_checkpoint, refusing, save_checkpoint
 
 
 def fit(
@@ -30,6 +30,7 @@ def fit(
     log_every: int = 50,
     after_step: Callable[[int], None] | None = None,
     shared: bool = False,
+    run: Mapping[str, object] | None = None,
 ) -> list[dict[str, float]]:
     """AdamW with linear warm-up and cosine annealing, with checkpoints.
 
@@ -54,6 +55,8 @@ def fit(
         Called after every update, for an EMA.
     shared : bool
         Whether `step_loss` shares its batch between processes.
+    run : mapping, optional
+        What, beside the seed, tells this run from others: configurations, as of `hldm.pretrained.save_checkpoint`.
 
     Returns
     -------
@@ -63,8 +66,9 @@ def fit(
     Raises
     ------
     DataError
-        Where several processes were started for what is not shared; where the checkpoint is damaged, or that of
-        another seed or model; where a loss or a gradient is not finite.
+        Where several processes were started for what is not shared; where a loss or a gradient is not finite.
+    WeightsError
+        Where the checkpoint is damaged, or of another run.
     """
     processes = team()
     if processes.num_processes > 1 and not shared:
@@ -77,13 +81,17 @@ def fit(
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(trained.values(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _rate(k, steps, warmup))
-    kept = {"module": module, "optimizer": optimizer, "schedule": schedule}
-    start, log = _resume(path, kept, seed) if path.is_file() else (0, [])
+    start, log = 0, []
+    kept, run = {"module": module, "optimizer": optimizer, "schedule": schedule}, {"seed": seed, **(run or {})}
+    if (saved := load_checkpoint(path, run, [*kept, "step", "log"])) is not None:
+        with refusing(path, "the checkpoint of the model that is trained: use the folder of another run"):
+            for name, part in kept.items():
+                part.load_state_dict(saved[name])
+        start, log = saved["step"], saved["log"]
 
     def save(step: int) -> None:
-        state = {name: part.state_dict() for name, part in kept.items()} | {"step": step, "seed": seed, "log": log}
-        with replacing(path) as partial:
-            torch.save(state, partial)
+        state = {name: part.state_dict() for name, part in kept.items()}
+        save_checkpoint(path, run, state | {"step": step, "log": log})
 
     recent: list[dict[str, float]] = []
     saved_at = time.monotonic()
@@ -113,25 +121,6 @@ def fit(
             save(step + 1)
             saved_at = time.monotonic()
     return log
-
-
-def _resume(path: Path, kept: Mapping, seed: int) -> tuple[int, list[dict[str, float]]]:
-    """Load a checkpoint into module, optimiser and schedule; returns the step it has reached, and the log."""
-    try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-        found, step, log = saved["seed"], saved["step"], saved["log"]
-    except Exception as error:  # a damaged file fails in as many ways as there are bytes
-        raise DataError("a checkpoint of this training, whole; remove it to start anew", file=path) from error
-    if found != seed:
-        raise DataError(f"{seed}: use the folder of another run", file=path, field="seed", value=found)
-    try:
-        for name, part in kept.items():
-            part.load_state_dict(saved[name])
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise DataError(
-            "the checkpoint of the model that is trained; use the folder of another run", file=path
-        ) from error
-    return step, log
 
 
 def _not_finite(path: Path, step: int, figures: Mapping[str, float], trained: Mapping[str, nn.Parameter]) -> DataError:

@@ -9,6 +9,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "measurers": ["Judge", "Judgement"],
         "physiology": ["estimate_heart_rate"],
         "report": ["clips_of", "evaluate"],
-        "resampling": ["Estimate", "Sample", "floor", "interval"],
+        "resampling": ["Estimate", "Sample", "interval", "real_vs_real"],
     },
 )

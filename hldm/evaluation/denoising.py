@@ -16,7 +16,8 @@ import torch
 from hldm.conditioning import ConditionEncoder
 from hldm.config import SUBSPACES
 from hldm.engine.process import GaussianDiffusion
-from hldm.evaluation.resampling import Estimate, Sample, interval
+from hldm.evaluation.resampling import Sample, interval
+from hldm.evaluation.result import Row, table
 from hldm.models.unet import StructuredUNet
 from hldm.training.latents import EncodedClips
 
@@ -77,17 +78,15 @@ def denoising_table(
     Returns
     -------
     DataFrame
-        ``metric``, ``better``, ``value`` with its patient-level interval ``low`` and ``high``, ``clips``, ``patients``,
-        ``data``.
+        As of `hldm.evaluation.result.table`, without an index; intervals are by patient.
     """
     found = [epsilon_errors(unet, condition, clips, level, seed=seed) for level in log_snrs]
     errors = torch.stack([torch.stack([network, linear]) for network, linear, _ in found])  # (levels, 2, clips, 4)
     rows = []
 
     def add(metric: str, better: str, values: torch.Tensor, statistic) -> None:
-        estimate: Estimate = interval(statistic, Sample.of(values, clips.patients), seed=seed)
-        rows.append({"metric": metric, "better": better, "value": estimate.value, "low": estimate.low, "high":
-                     estimate.high, "clips": estimate.n, "patients": estimate.groups, "data": data})  # fmt: skip
+        estimate = interval(statistic, Sample.of(values, clips.patients), seed=seed)
+        rows.append(Row(metric, estimate, better, data=data))
 
     def accuracy(sample: Sample) -> float:
         """Sample of (clips, levels, 2, subspaces)."""
@@ -103,4 +102,4 @@ def denoising_table(
             # z_0 - its estimate = sqrt((1 - alpha_bar) / alpha_bar) (estimate of epsilon - epsilon)
             of_z = network[:, i] / torch.tensor(level).exp()
             add(f"error of z_0, {name}, log SNR {asked:g}", "lower", of_z, lambda sample: float(sample.values.mean()))
-    return pd.DataFrame(rows)
+    return table(rows, index=())

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hldm.config import AudioConfig
 from hldm.data.clips import Clip, ClipDataset, normalise
+from hldm.data.errors import DataError
 from hldm.data.records import ClinicalRecord, Recording, SystolicMurmur
 from hldm.data.simulator import complete_record, simulate
 from hldm.data.spectrogram import LogMel
@@ -99,7 +100,7 @@ def real_clips(recordings: Iterable[Recording], name: str, audio: AudioConfig = 
 
     Raises
     ------
-    ValueError
+    DataError
         Without any clip.
     """
     made = (_known(recording, {}, audio) for recording in recordings)
@@ -157,7 +158,7 @@ def _known(recording: Recording, components: dict[str, np.ndarray], audio: Audio
 def _collect(rows: Iterable[tuple], name: str, audio: AudioConfig) -> KnownClips:
     rows = list(rows)
     if not rows:
-        raise ValueError(f"{name}: no annotated clip with a known murmur label")
+        raise DataError("annotated clips with a known murmur label", field=name, value=0)
     clips, waveforms, cycles, factors = zip(*rows, strict=True)
     columns = dict(zip(OWN, np.array(factors).T, strict=True))
     return KnownClips(clips, np.stack(waveforms).astype(np.float32), cycles, columns, name, LogMel(audio))

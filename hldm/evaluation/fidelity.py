@@ -118,7 +118,7 @@ def kernel_distance(x: ArrayLike, reference: ArrayLike) -> float:
 
 
 @dataclass(frozen=True)
-class Manifold:
+class PRDC:
     """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020)."""
 
     precision: float
@@ -127,7 +127,7 @@ class Manifold:
     coverage: float
 
 
-def manifold(x: ArrayLike, real: ArrayLike, k: int = 3) -> Manifold:
+def prdc(x: ArrayLike, real: ArrayLike, k: int = 3) -> PRDC:
     """Do generated points lie among real ones (precision, density), and reach all of them (recall, coverage)?
 
     Parameters
@@ -145,7 +145,7 @@ def manifold(x: ArrayLike, real: ArrayLike, k: int = 3) -> Manifold:
     distance = cdist(real, x)  # (real, generated)
     real_radii = radii(real)
     in_real_ball = distance < real_radii[:, None]
-    return Manifold(
+    return PRDC(
         precision=float(in_real_ball.any(0).mean()),
         recall=float((distance < radii(x)[None, :]).any(1).mean()),
         density=float(in_real_ball.sum(0).mean() / k),

@@ -22,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from hldm.data.errors import DataError
 from hldm.evaluation.resampling import Estimate, Sample, interval
 
 Groups = Mapping[str, np.ndarray]
@@ -89,11 +90,11 @@ def read(z: np.ndarray, factor: np.ndarray, patients: Sequence) -> np.ndarray:
 
     Raises
     ------
-    ValueError
+    DataError
         For fewer than two patients.
     """
     if (people := len(np.unique(patients))) < 2:
-        raise ValueError(f"{len(z)} clips of {people} patient, expected two patients or more")
+        raise DataError("two patients or more", value=f"{len(z)} clips of {people} patient")
     folds = GroupKFold(min(5, people))
     if is_binary(factor):
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))

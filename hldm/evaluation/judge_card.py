@@ -1,20 +1,18 @@
-"""Train the judge on real recordings, measure it, and write its weights and model card: ``hldm train judge``."""
+"""What a judge is worth on recordings that it was not trained on, as its model card."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from hldm.data import CircorCorpus, DataError, Recording
-from hldm.evaluation import Judge, Sample, estimate_heart_rate, interval
+from hldm.data.records import Recording
 from hldm.evaluation.consistency import balanced_accuracy
-from hldm.models.judge import ATTRIBUTES, MURMUR_ATTRIBUTES
-from hldm.paths import circor_folder
-from hldm.pretrained import save_weights
-from hldm.training.judge import IGNORE, JudgeTraining, judge_recordings, labels_of, train_judge
+from hldm.evaluation.measurers import Judge
+from hldm.evaluation.physiology import estimate_heart_rate
+from hldm.evaluation.resampling import Sample, interval
+from hldm.models.judge import ATTRIBUTES, IGNORE, MURMUR_ATTRIBUTES, judge_recordings, labels_of
 
 CARD = """# Model card: judge
 
@@ -58,9 +56,9 @@ def score(name: str, values: np.ndarray, groups: np.ndarray, statistic, chance: 
     return f"| {name} | {numbers} | {found.n} | {found.groups} | {chance} |"
 
 
-def figures(judge: Judge, recordings: list[Recording]) -> list[str]:
+def figures(judge: Judge, recordings: Sequence[Recording]) -> list[str]:
     """All lines of the card."""
-    said, truth = judge_recordings(judge.model, recordings, judge.audio), [labels_of(r.record) for r in recordings]
+    said, truth = judge_recordings(judge.model, recordings), [labels_of(r.record) for r in recordings]
     patients, rows = np.array([r.patient_id for r in recordings]), []
     for name in ATTRIBUTES:
         label = np.array([t[name] for t in truth])
@@ -89,29 +87,18 @@ def figures(judge: Judge, recordings: list[Recording]) -> list[str]:
     return rows
 
 
-def make_judge(folder: str | os.PathLike, *, training: JudgeTraining = JudgeTraining()) -> Judge:
-    """Train the judge and write ``judge.safetensors`` and ``judge.md`` into `folder`.
+def judge_card(judge: Judge, train: Sequence[Recording], val: Sequence[Recording], training: str) -> str:
+    """The model card of a judge that was trained on `train`, measured on `val`.
 
-    Takes some minutes. Where the weights are there already, they are measured again and only the card is written.
-
-    Raises
-    ------
-    DataError
-        Without real recordings: a judge trained on simulated ones would measure the wrong thing.
+    Parameters
+    ----------
+    training : str
+        How it was trained, in words.
     """
-    root, path = circor_folder(), Path(folder) / "judge.safetensors"
-    if root is None:
-        raise DataError("HLDM_CIRCOR to name the CirCor recordings: the judge learns from real ones only")
-    train, val = (list(CircorCorpus(root, split)) for split in ("train", "val"))
-    if not path.is_file():
-        model, _ = train_judge(train, val, training=training)
-        save_weights(path, model.state_dict(), model.config)
-    judge = Judge.from_pretrained(path)
     graded = [r for r in val if labels_of(r.record)["grade"] != IGNORE]
     heard = {getattr(r.record.systolic, name) for r in graded for name in MURMUR_ATTRIBUTES}
     unheard = [value for name in MURMUR_ATTRIBUTES for value in ATTRIBUTES[name] if value not in heard]
-    updates = training.epochs * -(-len(train) * training.crops // training.batch_size)
-    card = CARD.format(
+    return CARD.format(
         parameters=sum(p.numel() for p in judge.model.parameters()),
         embedding=judge.model.config.embedding,
         hash=judge.hash,
@@ -119,11 +106,8 @@ def make_judge(folder: str | os.PathLike, *, training: JudgeTraining = JudgeTrai
         train_patients=len({r.patient_id for r in train}),
         val=len(val),
         val_patients=len({r.patient_id for r in val}),
-        training=f"{updates:,} updates of {training.batch_size} clips, seed {training.seed}, AdamW, one-cycle rate;\n"
-        f"  other moments, gains of +-{training.gain_db:g} dB and faint noise as augmentation.",
+        training=training,
         rows="\n".join(figures(judge, val)),
         murmur_patients=len({r.patient_id for r in graded}),
         unheard=", ".join(unheard) or "none",
     )
-    path.with_suffix(".md").write_text(card, encoding="utf-8")
-    return judge

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -29,38 +29,15 @@ from hldm.evaluation.interpretability import (
 from hldm.evaluation.listening import Vocode, area_under_curve
 from hldm.evaluation.measurers import Judge
 from hldm.evaluation.resampling import Estimate, Sample, interval
+from hldm.evaluation.result import Row, table
 from hldm.evaluation.resynthesis import by_way_of, resynthesise
 from hldm.evaluation.swaps import swap_test
 from hldm.models import MultiScaleVAE, split_subspaces
+from hldm.pretrained import same_front_end
 
 PROBES = "linear probes of mean and spread over time, by patient"
 RHYTHM = "autocorrelation of the envelope"
 PATTERNS = "the same with autocorrelations and means by heart state"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One figure of the table.
-
-    Attributes
-    ----------
-    metric : str
-        With its unit.
-    better : {"lower", "higher"}
-    value : Estimate
-    floor : float or Estimate
-        What no skill would score; NaN where that means nothing.
-    ceiling : float or Estimate
-        What could be reached at best on these data, by these measurers.
-    measured_by : str
-    """
-
-    metric: str
-    better: str
-    value: Estimate
-    floor: float | Estimate = np.nan
-    ceiling: float | Estimate = np.nan
-    measured_by: str = PROBES
 
 
 def evaluate_latent(
@@ -100,6 +77,8 @@ def evaluate_latent(
         and `measured by`.
     """
     judge = judge or Judge.from_pretrained()
+    fronts = {f"clips of {clips.name}": clips.mel.config for clips in known}
+    same_front_end(vae=vae.config.audio, judge=judge.audio, **fronts)
     vocode = vocode or known[0].mel.griffin_lim
     rows = []
     for clips in known:
@@ -108,17 +87,20 @@ def evaluate_latent(
             _swaps(vae, clips, judge, vocode, pairs, seed),
             _resynthesis(vae, clips.few(sounds, seed), judge, vocode, seed),
         ):
-            rows += [_row(line, clips.name) for line in part]
-    return pd.DataFrame(rows).set_index(["data", "metric"])
+            rows += [replace(row, data=clips.name) for row in part]
+    return table(rows, ("data", "metric"))
 
 
-def _row(line: Line, data: str) -> dict:
-    value = line.value
-    plain = {name: float(getattr(x, "value", x)) for name, x in (("floor", line.floor), ("ceiling", line.ceiling))}
-    return {
-        "data": data, "metric": line.metric, "better": line.better, "value": value.value, "low": value.low,
-        "high": value.high, **plain, "N": value.n, "patients": value.groups, "measured by": line.measured_by,
-    }  # fmt: skip
+def _row(
+    metric: str,
+    better: str,
+    value: Estimate,
+    floor: float | Estimate = np.nan,
+    ceiling: float | Estimate = np.nan,
+    by: str = PROBES,
+) -> Row:
+    """A figure of a latent, between what no skill would score and the best that could be reached."""
+    return Row(metric, value, better, floor=floor, ceiling=ceiling, measured_by=by)
 
 
 def rotated(z: Tensor, seed: int = 0) -> Tensor:
@@ -132,7 +114,7 @@ def rotated(z: Tensor, seed: int = 0) -> Tensor:
     return torch.einsum("ij,njt->nit", mixing, standard)
 
 
-def _subspaces(vae: MultiScaleVAE, known: KnownClips, repeats: int, seed: int) -> Iterator[Line]:
+def _subspaces(vae: MultiScaleVAE, known: KnownClips, repeats: int, seed: int) -> Iterator[Row]:
     """What the latent itself tells."""
     patients, factors = known.patients, known.factors
     with torch.inference_mode():
@@ -144,19 +126,19 @@ def _subspaces(vae: MultiScaleVAE, known: KnownClips, repeats: int, seed: int) -
         return interval(lambda s: s.values.mean(), Sample.of(values, patients), repeats=repeats, seed=seed)
 
     guess = float((known.log_mels - average).abs().mean())
-    yield Line("reconstruction error (dB)", "lower", mean(error), guess, 0.0, "mean absolute error of the log-mel")
+    yield _row("reconstruction error (dB)", "lower", mean(error), guess, 0.0, "mean absolute error of the log-mel")
 
     groups, mixed, best = pooled(split_subspaces(z)), pooled(split_subspaces(rotated(z, seed))), ideal(factors, OWN)
     readings = Readings.of(groups, factors, patients)
     found = pds(groups, factors, OWN, patients, readings=readings, repeats=repeats, seed=seed)
     floor, ceiling = (_parts(g, known, seed) for g in (mixed, best))
     for name, value in (("PDS", found.score), ("PDS: orth", found.orth), ("PDS: mod", found.mod)):
-        yield Line(name, "higher", value, floor[name], ceiling[name])
+        yield _row(name, "higher", value, floor[name], ceiling[name])
     patterns = repeating(split_subspaces(z), known.states[:, :: vae.config.downsampling])
     strong = Readings.of(patterns, factors, patients)
     everything = Sample.of(np.arange(len(patients)), patients)
     value = interval(lambda s: modularity(strong.scores(s.values.astype(int)), OWN), everything, repeats=repeats)
-    yield Line("PDS: mod for a stronger reader", "higher", value, np.nan, ceiling["PDS: mod"], PATTERNS)
+    yield _row("PDS: mod for a stronger reader", "higher", value, np.nan, ceiling["PDS: mod"], PATTERNS)
     yield from _probes(known, groups, readings, strong, repeats, seed)
     yield from _others(known, groups, best, seed)
 
@@ -168,7 +150,7 @@ def _parts(groups: dict[str, np.ndarray], known: KnownClips, seed: int) -> dict[
     return {"PDS": harmonic(orth, mod), "PDS: orth": orth, "PDS: mod": mod}
 
 
-def _probes(known: KnownClips, groups, readings: Readings, strong: Readings, repeats: int, seed: int) -> Iterator[Line]:
+def _probes(known: KnownClips, groups, readings: Readings, strong: Readings, repeats: int, seed: int) -> Iterator[Row]:
     """The murmur from its own subspace and from the others; the heart rate from each."""
     patients, murmur, rate = known.patients, known.factors["murmur"], known.factors["heart rate"]
     together = {
@@ -182,11 +164,11 @@ def _probes(known: KnownClips, groups, readings: Readings, strong: Readings, rep
         return interval(statistic, Sample.of(np.stack(columns, axis=1), patients), repeats=repeats, seed=seed)
 
     auc = {name: estimate(lambda s: area_under_curve(*s.values.T), murmur, score) for name, score in said.items()}
-    yield Line("murmur from murmur (AUC)", "higher", auc["murmur"], 0.5, auc["all four"])
+    yield _row("murmur from murmur (AUC)", "higher", auc["murmur"], 0.5, auc["all four"])
     # Rate, sounds and noise themselves tell of a murmur where factors go together: nobody can ask for less.
     others = np.stack([values for name, values in known.factors.items() if name != "murmur"], axis=1)
     best = area_under_curve(murmur, read(others, murmur, patients))
-    yield Line("murmur from the other three (AUC)", "lower", auc["the other three"], auc["all four"], best)
+    yield _row("murmur from the other three (AUC)", "lower", auc["the other three"], auc["all four"], best)
 
     def mae(predicted: np.ndarray) -> Estimate:
         error = np.abs(np.exp(predicted) - np.exp(rate))
@@ -199,10 +181,10 @@ def _probes(known: KnownClips, groups, readings: Readings, strong: Readings, rep
             best = whole if source is readings else np.nan
             limits = (guess, best) if own else (best, guess)
             value = mae(source.predicted["heart rate"][name])
-            yield Line(f"heart rate from {name}{kind} (bpm)", "lower" if own else "higher", value, *limits, by)
+            yield _row(f"heart rate from {name}{kind} (bpm)", "lower" if own else "higher", value, *limits, by)
 
 
-def _others(known: KnownClips, groups, best, seed: int) -> Iterator[Line]:
+def _others(known: KnownClips, groups, best, seed: int) -> Iterator[Row]:
     """The field's own measures, with the subspace as unit; total correlation against patients exchanged."""
 
     def plain(value: float) -> Estimate:
@@ -222,12 +204,12 @@ def _others(known: KnownClips, groups, best, seed: int) -> Iterator[Line]:
     values, ceilings = measured(groups), measured(best)
     for name, value in values.items():
         by = "forests of extremely random trees" if name.startswith("DCI") else "best column of each subspace"
-        yield Line(name, "higher", plain(value), 0.0, ceilings[name], by)
+        yield _row(name, "higher", plain(value), 0.0, ceilings[name], by)
     if len(known) > 2 * len(_units(groups)):
         rng = np.random.default_rng(seed)
         apart = {name: z[strangers(known.patients, rng)] for name, z in groups.items()}
         shared, idle = (disentanglement.total_correlation(part) for part in (groups, apart))
-        yield Line("total correlation (nats)", "lower", plain(shared), np.nan, idle, "Gaussian closed form")
+        yield _row("total correlation (nats)", "lower", plain(shared), np.nan, idle, "Gaussian closed form")
 
 
 def _units(groups: dict[str, np.ndarray]) -> list[str]:
@@ -235,11 +217,9 @@ def _units(groups: dict[str, np.ndarray]) -> list[str]:
     return [name for name, z in groups.items() for _ in range(z.shape[1])]
 
 
-def _swaps(
-    vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, pairs: int, seed: int
-) -> Iterator[Line]:
+def _swaps(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, pairs: int, seed: int) -> Iterator[Row]:
     """What independent measurers hear after a swap."""
-    by, rhythm = _name(judge), RHYTHM
+    by, rhythm = judge.name, RHYTHM
     test = swap_test(vae, known, judge, vocode, most=pairs, seed=seed)
     after = test.after["murmur"]
     lines = (
@@ -252,16 +232,16 @@ def _swaps(
     )
     for name, better, figure, floor, ceiling, measurer in lines:
         limits = figure(floor), ceiling if isinstance(ceiling, float) else figure(ceiling)
-        yield Line(f"murmur swapped: {name}", better, figure(after), *limits, measurer)
+        yield _row(f"murmur swapped: {name}", better, figure(after), *limits, measurer)
     for subspace in SUBSPACES:
         measurer = rhythm if subspace == "rhythm" else by
-        yield Line(f"{subspace} swapped: hit (R^2)", "higher", test.hit(subspace), 0.0, 1.0, measurer)
-        yield Line(f"{subspace} swapped: leak (sd)", "lower", test.leak(subspace), np.nan, 0.0, f"{by}, {rhythm}")
+        yield _row(f"{subspace} swapped: hit (R^2)", "higher", test.hit(subspace), 0.0, 1.0, measurer)
+        yield _row(f"{subspace} swapped: leak (sd)", "lower", test.leak(subspace), np.nan, 0.0, f"{by}, {rhythm}")
 
 
-def _resynthesis(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, seed: int) -> Iterator[Line]:
+def _resynthesis(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vocode, seed: int) -> Iterator[Row]:
     """What is left after the way there and back; at best, what the vocoder alone leaves, or what was there."""
-    alone, by = partial(vocode, seed=seed), _name(judge)
+    alone, by = partial(vocode, seed=seed), judge.name
     both = by_way_of(vae, alone, known.mel.noise_texture(known.log_mels.shape[-1], seed))
     found = resynthesise(known, {"alone": alone, "both": both}, judge=judge, seed=seed)
     for measure, better, floor, best, measurer in (
@@ -272,8 +252,4 @@ def _resynthesis(vae: MultiScaleVAE, known: KnownClips, judge: Judge, vocode: Vo
         ("Frechet ratio", "lower", np.nan, "alone", by),
         ("linear two-sample AUC", "lower", np.nan, "alone", by),
     ):
-        yield Line(f"resynthesis: {measure}", better, found[measure, "both"], floor, found[measure, best], measurer)
-
-
-def _name(judge: Judge) -> str:
-    return f"{judge.name} {judge.hash[:8]}".strip()
+        yield _row(f"resynthesis: {measure}", better, found[measure, "both"], floor, found[measure, best], measurer)

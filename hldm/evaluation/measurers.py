@@ -10,11 +10,8 @@ import librosa
 import numpy as np
 import torch
 
-from hldm.config import AudioConfig
 from hldm.data.spectrogram import LogMel
-from hldm.models.judge import ATTRIBUTES, STATES, JudgeConfig, JudgeNet, level
-from hldm.paths import shared_weights
-from hldm.pretrained import load_weights, sha256
+from hldm.models.judge import ATTRIBUTES, STATES, JudgeNet, level
 
 
 @dataclass(frozen=True)
@@ -49,37 +46,22 @@ class Judge:
     Parameters
     ----------
     model : JudgeNet
-    audio : AudioConfig, optional
-        The front end it was trained with.
     name : str
         Printed beside every figure.
-    hash : str
-        SHA-256 of its weights, or an empty string for weights that are in no file.
     """
 
-    def __init__(
-        self,
-        model: JudgeNet,
-        audio: AudioConfig = AudioConfig(),
-        *,
-        name: str = "judge",
-        hash: str = "",
-    ):
-        self.model = model.eval().requires_grad_(False)
-        self.audio, self.name, self.hash = audio, name, hash
-        self.mel = LogMel(audio)
+    def __init__(self, model: JudgeNet, name: str = "judge"):
+        self.model, self.audio, self.hash = model.eval().requires_grad_(False), model.config.audio, model.hash
+        self.name = f"{name} {model.hash[:8]}".strip()
+        self.mel = LogMel(self.audio)
 
     @classmethod
-    def from_pretrained(cls, path: str | os.PathLike | None = None) -> Judge:
-        """The shipped judge, or the one at `path`; errors as of `hldm.pretrained.load_weights`."""
-        path = shared_weights("judge.safetensors") if path is None else path
-        state, config = load_weights(path)
-        model = JudgeNet(JudgeConfig(**config | {k: tuple(config[k]) for k in ("widths", "dilations")}))
-        model.load_state_dict(state)
-        return cls(model, hash=sha256(path))
+    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> Judge:
+        """The judge of a weights folder, or the shipped one; errors as of `hldm.pretrained.Pretrained`."""
+        return cls(JudgeNet.from_pretrained(folder))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name} {self.hash[:8]})"
+        return f"{type(self).__name__}({self.name})"
 
     @property
     def frame_rate(self) -> float:

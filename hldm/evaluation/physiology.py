@@ -11,6 +11,8 @@ import numpy as np
 from scipy import fft
 from scipy.signal import butter, hilbert, sosfiltfilt
 
+from hldm.data.errors import DataError
+
 ENVELOPE_RATE = 100  # Hz
 SLOWEST, FASTEST = 40.0, 200.0  # bpm that the estimator considers
 
@@ -159,7 +161,7 @@ def state_levels(
     edges = np.rint(cycles * sampling_rate).astype(int)
     edges = edges[(edges[:, 0] >= 0) & (edges[:, -1] <= len(waveform)) & (np.diff(edges) > 0).all(1)]
     if not len(edges):
-        raise ValueError(f"{len(cycles)} beats, none inside the waveform, expected at least one")
+        raise DataError("at least one", value=f"{len(cycles)} beats, none inside the waveform")
     mean_square = np.diff(energy[edges]) / np.diff(edges)  # (beats, 4)
     return Levels(*(10 * np.log10(np.median(mean_square, axis=0) + 1e-12)))
 

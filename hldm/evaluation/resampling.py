@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import binomtest
+
+from hldm.data.errors import DataError
 
 Statistic = Callable[..., float]
 
@@ -79,7 +82,7 @@ class Sample:
         """
         names, patient, counts = np.unique(self.groups, return_inverse=True, return_counts=True)
         if len(names) < 2:
-            raise ValueError(f"{len(self)} rows of {len(names)} patient, expected two patients or more")
+            raise DataError("two patients or more", value=f"{len(self)} rows of {len(names)} patient")
         order = rng.permutation(len(names))
         size = max(1, int(np.sum(np.cumsum(counts[order]) <= len(self) / 2)))
         inside = np.isin(patient, order[:size])
@@ -88,6 +91,18 @@ class Sample:
     def at_most(self, n: int, rng: np.random.Generator) -> Sample:
         """`n` random rows, or all of them where there are fewer."""
         return self if len(self) <= n else self.take(np.sort(rng.permutation(len(self))[:n]))
+
+
+def seeds_mean(values: np.ndarray, repeats: int = 100) -> Estimate:
+    """The mean over seeds: by resampling for quantities, by Wilson's formula for yes and no.
+
+    Wilson's interval has a width even where all seeds agree.
+    """
+    if values.dtype != bool:
+        return interval(lambda sample: sample.values.mean(), Sample.of(values), repeats=repeats)
+    n = len(values)
+    low, high = binomtest(int(values.sum()), n).proportion_ci(method="wilson")
+    return Estimate(float(values.mean()), float(low), float(high), n, n)
 
 
 def interval(statistic: Statistic, *samples: Sample, repeats: int = 100, seed: int = 0) -> Estimate:
@@ -116,7 +131,9 @@ def interval(statistic: Statistic, *samples: Sample, repeats: int = 100, seed: i
     )
 
 
-def floor(statistic: Statistic, real: Sample, *, n: int | None = None, repeats: int = 20, seed: int = 0) -> Estimate:
+def real_vs_real(
+    statistic: Statistic, real: Sample, *, n: int | None = None, repeats: int = 20, seed: int = 0
+) -> Estimate:
     """The same statistic of real against real: what no generator can be expected to beat.
 
     Parameters

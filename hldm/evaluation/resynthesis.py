@@ -1,15 +1,11 @@
 """What a recording loses on its way to a log-mel and back: sounds beside their originals.
 
-The measure of every vocoder, and of a VAE with one behind it; ``hldm train vocoder`` writes the figures of the shipped
-one into its model card.
+The measure of every vocoder, and of a VAE with one behind it; the figures of the shipped one stand in its model card.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,20 +13,16 @@ import torch
 from scipy.signal import butter, hilbert, sosfiltfilt
 from torch import Tensor
 
-from hldm.config import Profile
 from hldm.data.spectrogram import LogMel
-from hldm.evaluation.factors import KnownClips, real_clips
+from hldm.evaluation.factors import KnownClips
 from hldm.evaluation.fidelity import frechet_distance, mel_spectral_distance, two_sample_auc
 from hldm.evaluation.listening import Heard, area_under_curve, listen
 from hldm.evaluation.measurers import Judge
 from hldm.evaluation.physiology import s1_s2_envelope_correlation, state_levels
 from hldm.evaluation.resampling import Estimate, Sample, interval
+from hldm.evaluation.result import Row, table
+from hldm.models.spectral_distance import SpectralDistance
 from hldm.models.vae import MultiScaleVAE
-from hldm.models.vocoder import Vocoder
-from hldm.paths import shared_weights
-from hldm.training.card import write_card
-from hldm.training.corpus import corpus_name, unseen_corpus
-from hldm.training.vocoder import SpectralDistance, VocoderTraining, train_vocoder
 
 #: Log-mels (clips, mels, frames) to waveforms (clips, samples).
 Method = Callable[[Tensor], Tensor]
@@ -146,12 +138,9 @@ def resynthesise(
 
 
 def resynthesis_table(known: KnownClips, methods: Mapping[str, Method], **options) -> pd.DataFrame:
-    """`resynthesise` as a table: ``measure``, ``method``, ``value``, ``low``, ``high``, ``clips``, ``patients``."""
-    return pd.DataFrame(
-        {"measure": measure, "method": name, "value": e.value, "low": e.low, "high": e.high,
-         "clips": e.n, "patients": e.groups}
-        for (measure, name), e in resynthesise(known, methods, **options).items()
-    )  # fmt: skip
+    """`resynthesise` as a table with the columns ``method`` and those of `hldm.evaluation.result.table`."""
+    found = resynthesise(known, methods, **options)
+    return table((Row(measure, value, of={"method": name}) for (measure, name), value in found.items()), index=())
 
 
 def by_way_of(vae: MultiScaleVAE, method: Method, noise_texture: Tensor | None = None) -> Method:
@@ -208,57 +197,3 @@ def _set_measures(
                 float(np.mean(draws)), float(low), float(high), n, len(np.unique(groups)) // 2
             )
     return found
-
-
-def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) -> pd.DataFrame:
-    """Train the vocoder, measure it beside Griffin-Lim on unseen recordings, and write its weights and model card.
-
-    Both do as many rounds, and both are measured on real log-mels and on those that the VAE of `folder`, or the shipped
-    one, makes of them. An interrupted run resumes; a finished one is only measured again.
-
-    Returns
-    -------
-    DataFrame
-        As of `resynthesis_table`.
-    """
-    path = Path(folder) / "vocoder.safetensors"
-    log = train_vocoder(profile, folder, seed=seed)[1]
-    vocoder = Vocoder.from_pretrained(folder)
-    vae = MultiScaleVAE.from_pretrained(shared_weights("vae.safetensors", folder).parent)
-    rounds = vocoder.config.settling + vocoder.config.polishing
-    recordings, scored_on = unseen_corpus(profile.max_patients)
-    known = real_clips(recordings, scored_on, vocoder.audio)
-    methods = {"Griffin-Lim": partial(vocoder.mel.griffin_lim, iterations=rounds), "vocoder": vocoder.vocode}
-    texture = vocoder.mel.noise_texture(vocoder.audio.clip_frames, seed=0)
-    decoded = {f"{name} after the VAE": by_way_of(vae, method, texture) for name, method in methods.items()}
-    table = resynthesis_table(known, methods | decoded)
-    training = VocoderTraining()
-    write_card(
-        path, what="Vocoder: log-mel to waveform; a short Griffin-Lim, corrected by a convolutional network.",
-        corpus=corpus_name(), scores=_scores(table), scored_on=f"{len(known)} clips of the {scored_on}",
-        training={
-            "command": f"hldm train vocoder --profile {profile.name} --epochs {profile.epochs[0]}",
-            "weights": sum(p.numel() for p in vocoder.parameters()),
-            "cap on updates": profile.max_steps or "none", "updates": log[-1]["step"], "batch": training.batch_size,
-            "seconds of a crop": training.frames / vocoder.audio.frame_rate,
-            "rounds of Griffin-Lim before the network, and after": f"{training.settling}, {vocoder.config.polishing}",
-            "the same in use": f"{vocoder.config.settling}, {vocoder.config.polishing}",
-            "rounds of Griffin-Lim alone": rounds,
-            "share of log-mels roughened": training.rough_share,
-            "simulated recordings beside the corpus": training.simulated, "learning rate": training.learning_rate,
-            "seed": seed,
-        },
-    )  # fmt: skip
-    return table
-
-
-def _scores(table: pd.DataFrame) -> dict[str, str]:
-    """Lines of the model card: the vocoder's figures, Griffin-Lim's beside them, on real and on decoded log-mels."""
-    scores = {}
-    for way, title in (("", ""), (" after the VAE", "after the VAE: ")):
-        for measure, rows in table.groupby("measure", sort=False):
-            figures = {row.method: f"{row.value:.3g} [{row.low:.3g}, {row.high:.3g}]" for row in rows.itertuples()}
-            others = {"Griffin-Lim": f"Griffin-Lim{way}", "original": "original"}
-            beside = "; ".join(f"{name} {figures[key]}" for name, key in others.items() if key in figures)
-            scores[title + measure] = f"{figures[f'vocoder{way}']} ({beside})"
-    return scores

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from hldm.config import SUBSPACES
+from hldm.data.errors import DataError
 from hldm.evaluation.factors import OWN, KnownClips, take_turns
 from hldm.evaluation.listening import Heard, Vocode, listen
 from hldm.evaluation.measurers import Judge
@@ -33,13 +34,14 @@ def draw_pairs(known: KnownClips, most: int, seed: int = 0) -> tuple[np.ndarray,
 
     Raises
     ------
-    ValueError
+    DataError
         Where all clips have a murmur, or none has.
     """
     rng = np.random.default_rng(seed)
     present = known.factors["murmur"] == 1
     if present.all() or not present.any():
-        raise ValueError(f"{known.name}: {present.sum()} of {len(known)} clips have a murmur, expected some, not all")
+        found = f"{present.sum()} of {len(known)} clips with a murmur"
+        raise DataError("some with a murmur and some without", field=known.name, value=found)
     sides = [take_turns(np.flatnonzero(side), known.patients, rng) for side in (present, ~present)]
     half = min(most // 2, *map(len, sides))
     heard, quiet = (side[:half] for side in sides)

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from hldm.config import SUBSPACES
+from hldm.data.errors import DataError
 from hldm.evaluation.measurers import Judge
 from hldm.evaluation.physiology import s1_s2_envelope_correlation
-from hldm.evaluation.resampling import Estimate, Sample, interval
+from hldm.evaluation.resampling import seeds_mean
+from hldm.evaluation.result import Row, table
 from hldm.evaluation.systole import Systole, measure
-from hldm.models.judge import ATTRIBUTES
+from hldm.models.judge import ATTRIBUTES, attributes_of
 from hldm.synthesis import HeartSound, Synthesizer
-from hldm.training.judge import attributes_of
 
 GRADES = ("I/VI", "II/VI", "III/VI")
 GRADED = "A 7-year-old girl with a grade {} holosystolic murmur"
@@ -85,7 +85,7 @@ def subspace_moves(a: HeartSound, b: HeartSound) -> dict[str, float]:
     return {name: float((a.latent[name] - b.latent[name]).square().mean().sqrt()) for name in SUBSPACES}
 
 
-def climb(
+def grade_sweep(
     synth: Synthesizer,
     seeds: Sequence[int],
     *,
@@ -114,11 +114,11 @@ def climb(
 
     Raises
     ------
-    ValueError
+    DataError
         For fewer than three seeds, or than there are grades.
     """
     if len(seeds) < max(3, len(grades)):
-        raise ValueError(f"seeds: found {list(seeds)}, expected {max(3, len(grades))} or more")
+        raise DataError(f"{max(3, len(grades))} or more", field="seeds", value=list(seeds))
     drawn = {grade: list(_batches(synth, prompt.format(grade), seeds, options)) for grade in grades}
     rows = []
     for i, (seed, base) in enumerate(zip(seeds, drawn[grades[0]], strict=True)):
@@ -148,23 +148,22 @@ def _against(base: HeartSound, sound: HeartSound) -> dict[str, float]:
     return dataclasses.asdict(measured) | {"correlation": same} | subspace_moves(base, sound)
 
 
-def climb_table(rows: pd.DataFrame, *, wanted_db: float = 6.0, repeats: int = 100) -> pd.DataFrame:
-    """The climb in figures, seed by seed, with 95 % intervals over seeds.
+def grade_sweep_table(rows: pd.DataFrame, *, wanted_db: float = 6.0, repeats: int = 100) -> pd.DataFrame:
+    """The sweep in figures, seed by seed, with 95 % intervals over seeds.
 
     Parameters
     ----------
     rows : DataFrame
-        As of `climb`.
+        As of `grade_sweep`.
     wanted_db : float
         A rise that counts.
 
     Returns
     -------
     DataFrame
-        Indexed by measure and way: value, low, high and n. Shares have Wilson's interval, which has a width even where
-        all seeds agree; the others are resampled.
+        Indexed by metric and way, as of `hldm.evaluation.result.table`; intervals as of `seeds_mean`.
     """
-    found = {}
+    lines = []
     for way in dict.fromkeys(rows["way"]):
         part = rows[rows["way"] == way]
         wide = part.pivot(index="seed", columns="grade")
@@ -178,23 +177,12 @@ def climb_table(rows: pd.DataFrame, *, wanted_db: float = 6.0, repeats: int = 10
             "heart-rate drift (%)": 100 * (rate[last] / rate[first] - 1).abs(),
             "S1/S2 envelope correlation": wide["correlation"][last],
         }.items():
-            found[name, way] = _estimate(values.to_numpy(), repeats)
-    names = list(dict.fromkeys(name for name, _ in found))
-    found = dict(sorted(found.items(), key=lambda item: names.index(item[0][0])))
-    index = pd.MultiIndex.from_tuples(found, names=["measure", "way"])
-    return pd.DataFrame([(e.value, e.low, e.high, e.n) for e in found.values()], index, ["value", "low", "high", "n"])
+            lines.append(Row(name, seeds_mean(values.to_numpy(), repeats), of={"way": way}))
+    names = list(dict.fromkeys(line.metric for line in lines))
+    return table(sorted(lines, key=lambda line: names.index(line.metric)), ("metric", "way"))
 
 
-def _estimate(values: np.ndarray, repeats: int) -> Estimate:
-    """The mean over seeds: by resampling for quantities, by Wilson's formula for yes and no."""
-    if values.dtype != bool:
-        return interval(lambda sample: sample.values.mean(), Sample.of(values), repeats=repeats)
-    n = len(values)
-    low, high = binomtest(int(values.sum()), n).proportion_ci(method="wilson")
-    return Estimate(float(values.mean()), float(low), float(high), n, n)
-
-
-def control(
+def edit_controllability(
     synth: Synthesizer,
     seeds: Sequence[int],
     *,
@@ -249,37 +237,45 @@ def _belief(heard: dict[str, np.ndarray], attribute: str | None, sound: HeartSou
     return heard[attribute][:, ATTRIBUTES[attribute].index(wanted)]
 
 
-def control_table(rows: pd.DataFrame, edits: Sequence[Edit] = EDITS, *, repeats: int = 100) -> pd.DataFrame:
-    """One line for each edit: did the measure follow, did the judge, and what happened to S1 and S2.
+def edit_controllability_table(
+    rows: pd.DataFrame, edits: Sequence[Edit] = EDITS, *, repeats: int = 100
+) -> pd.DataFrame:
+    """For each edit: did the measure follow, did the judge, and what happened to S1 and S2.
 
     Parameters
     ----------
     rows : DataFrame
-        As of `control`.
+        As of `edit_controllability`.
 
     Returns
     -------
     DataFrame
-        Indexed by edit. The intervals of ``change`` and ``judge's change`` are over seeds.
+        Indexed by edit and metric, as of `hldm.evaluation.result.table`; intervals are over seeds. ``better`` says
+        which way the measure was to go.
     """
-    lines = {}
+    lines = []
     for edit in edits:
-        part = rows.loc[edit.name]
+        part, way = rows.loc[edit.name], {1: "higher", -1: "lower"}[edit.sign]
         before, after = part["before"][edit.measure], part["after"][edit.measure]
-        change = _estimate((after - before).to_numpy(), repeats)
-        opinion = (part["after"]["judge"] - part["before"]["judge"]).to_numpy()
-        lines[edit.name] = {
-            "measure": edit.measure, "wanted": {1: "up", -1: "down"}[edit.sign],
-            "before": before.mean(), "after": after.mean(), "change": str(change),
-            "seeds as wanted": float((edit.sign * (after - before) > 0).mean()),
-            "judge before": part["before"]["judge"].mean(), "judge after": part["after"]["judge"].mean(),
-            "judge's change": str(_estimate(opinion, repeats)) if edit.attribute else None,
-            "S1/S2 correlation": part["both"]["correlation"].mean(), "n": len(part),
-        }  # fmt: skip
-    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("edit")
+        figures = [
+            ("before", before, "", edit.measure),
+            ("after", after, "", edit.measure),
+            ("change", after - before, way, edit.measure),
+            ("seeds as wanted", edit.sign * (after - before) > 0, "higher", edit.measure),
+            ("S1/S2 correlation", part["both"]["correlation"], "higher", "20 to 80 Hz"),
+        ]
+        if edit.attribute:
+            opinion = part["before"]["judge"], part["after"]["judge"]
+            figures += [("judge before", opinion[0], "", "judge"), ("judge after", opinion[1], "", "judge"),
+                        ("judge's change", opinion[1] - opinion[0], "higher", "judge")]  # fmt: skip
+        lines += [
+            Row(metric, seeds_mean(values.to_numpy(), repeats), better, measured_by=by, of={"edit": edit.name})
+            for metric, values, better, by in figures
+        ]
+    return table(lines, ("edit", "metric"))
 
 
-def control_matrix(rows: pd.DataFrame) -> pd.DataFrame:
+def controllability_matrix(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean change of every measure by every edit, in standard deviations of that measure over unedited hearts.
 
     Returns
@@ -291,5 +287,6 @@ def control_matrix(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def evaluate_what_if(synth: Synthesizer, seeds: Sequence[int], **options) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The tables of `climb` and `control`; options as of `Synthesizer.__call__`."""
-    return climb_table(climb(synth, seeds, **options)), control_table(control(synth, seeds, **options))
+    """The tables of `grade_sweep` and `edit_controllability`; options as of `Synthesizer.__call__`."""
+    sweep, edits = grade_sweep(synth, seeds, **options), edit_controllability(synth, seeds, **options)
+    return grade_sweep_table(sweep), edit_controllability_table(edits)

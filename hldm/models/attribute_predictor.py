@@ -6,24 +6,22 @@ decoded swaps. It is another network than the judge (`hldm.models.judge`), which
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from hldm.config import AudioConfig
 from hldm.models.judge import ATTRIBUTES, MURMUR_ATTRIBUTES
 from hldm.models.latent_probes import FACTORS, pool
-from hldm.paths import shared_weights
-from hldm.pretrained import load_weights
+from hldm.pretrained import Pretrained
 
 
 @dataclass(frozen=True)
 class AttributePredictorConfig:
-    """Shape of a `AttributePredictor`."""
+    """Shape of an `AttributePredictor`."""
 
-    n_mels: int = 64
+    audio: AudioConfig = AudioConfig()  # the front end whose log-mels it takes
     width: int = 64
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1)
     dropout: float = 0.2
@@ -59,7 +57,7 @@ class _Block(nn.Module):
         return x + self.layers(x)
 
 
-class AttributePredictor(nn.Module):
+class AttributePredictor(Pretrained):
     """Log-mel in, `Measurement` out: dilated convolutions over time, gathered within each state.
 
     Parameters
@@ -67,11 +65,13 @@ class AttributePredictor(nn.Module):
     config : AttributePredictorConfig
     """
 
+    config_class, weights_name, shared = AttributePredictorConfig, "attribute_predictor", True
+
     def __init__(self, config: AttributePredictorConfig = AttributePredictorConfig()):
         super().__init__()
         self.config = config
         width = config.width
-        self.stem = nn.Conv1d(config.n_mels, width, 5, stride=2, padding=2)
+        self.stem = nn.Conv1d(config.audio.n_mels, width, 5, stride=2, padding=2)
         self.body = nn.Sequential(*(_Block(width, dilation) for dilation in config.dilations), nn.SiLU())
         self.states = nn.Conv1d(width, 4, 1)
         self.drop = nn.Dropout(config.dropout)
@@ -79,14 +79,6 @@ class AttributePredictor(nn.Module):
         self.attributes = nn.ModuleDict(
             {name: nn.Linear(6 * width, len(ATTRIBUTES[name])) for name in MURMUR_ATTRIBUTES}
         )
-
-    @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> AttributePredictor:
-        """The attribute predictor of a weights folder, else the shipped one; frozen."""
-        state, config = load_weights(Path(shared_weights("attribute_predictor.safetensors", folder)))
-        predictor = cls(AttributePredictorConfig(**config | {"dilations": tuple(config["dilations"])}))
-        predictor.load_state_dict(state)
-        return predictor.eval().requires_grad_(False)
 
     def forward(self, log_mel: Tensor) -> Measurement:
         """Measure ``(batch, mels, frames)`` in dB."""

@@ -7,10 +7,17 @@ then frozen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from hldm.config import AudioConfig
+from hldm.data.records import ClinicalRecord, Recording
+from hldm.data.spectrogram import LogMel
+from hldm.pretrained import Pretrained
 
 #: What the judge names, with the values CirCor uses, in the order of its logits.
 #: Grades end at III, which in CirCor means III or louder.
@@ -26,13 +33,34 @@ ATTRIBUTES = {
 #: The attributes of a systolic murmur, known only where one is heard.
 MURMUR_ATTRIBUTES = ("timing", "shape", "grade", "pitch", "quality")
 STATES = ("S1", "systole", "S2", "diastole")
+IGNORE = -100  # a label that is not known
+
+
+def attributes_of(record: ClinicalRecord) -> dict[str, str | None]:
+    """What a record says about each of `ATTRIBUTES`; None where it says nothing.
+
+    A murmur counts where it is heard (`ClinicalRecord.murmur_here`), its attributes only with it.
+    """
+    here = record.murmur_here
+    said = dict.fromkeys(ATTRIBUTES) | {"location": record.location}
+    if here is not None:
+        said["murmur"] = "Present" if here else "Absent"
+    if here and record.systolic:
+        said |= {name: getattr(record.systolic, name) for name in MURMUR_ATTRIBUTES}
+    return {name: value if value in ATTRIBUTES[name] else None for name, value in said.items()}
+
+
+def labels_of(record: ClinicalRecord) -> dict[str, int]:
+    """`attributes_of` a record as class indices; `IGNORE` where unknown."""
+    said = attributes_of(record)
+    return {n: IGNORE if v is None else ATTRIBUTES[n].index(v) for n, v in said.items()}
 
 
 @dataclass(frozen=True)
 class JudgeConfig:
     """Shape of a `JudgeNet`."""
 
-    n_mels: int = 64
+    audio: AudioConfig = AudioConfig()  # the front end whose log-mels it takes
     widths: tuple[int, ...] = (12, 24, 32, 48)  # channels of the mel-halving convolutions
     channels: int = 64  # features per frame
     dilations: tuple[int, ...] = (1, 2, 4, 8)  # together they see 2 s: more than a beat
@@ -82,13 +110,15 @@ class _Dilated(nn.Module):
         return x + self.layers(x)
 
 
-class JudgeNet(nn.Module):
+class JudgeNet(Pretrained):
     """Log-mel in, `Verdict` out.
 
     Parameters
     ----------
     config : JudgeConfig
     """
+
+    config_class, weights_name, shared = JudgeConfig, "judge", True
 
     def __init__(self, config: JudgeConfig = JudgeConfig()):
         super().__init__()
@@ -102,7 +132,7 @@ class JudgeNet(nn.Module):
             ]
             before = width
         self.stem = nn.Sequential(*layers)
-        bands = config.n_mels // 2 ** len(config.widths)
+        bands = config.audio.n_mels // 2 ** len(config.widths)
         self.gather = nn.Conv1d(before * bands, config.channels, 1)
         self.time = nn.Sequential(*(_Dilated(config.channels, d) for d in config.dilations))
         self.states = nn.Conv1d(config.channels, len(STATES), 1)
@@ -126,3 +156,45 @@ class JudgeNet(nn.Module):
         embedding = self.embed(torch.cat([within, x.std(-1)], dim=1))
         logits = {name: head(embedding) for name, head in self.heads.items()}
         return Verdict(logits, 4.65 + self.rate(embedding)[:, 0], states, embedding)  # exp(4.65) = 105 bpm
+
+
+def annotated_span(recording: Recording, samples: int) -> tuple[int, int]:
+    """First and last start of a clip of `samples` within the annotated beats, or anywhere if those are short."""
+    beats = recording.cycles
+    first, last = 0, len(recording.waveform)
+    if len(beats) and (beats[-1, 4] - beats[0, 0]) * recording.sampling_rate >= samples:
+        first, last = (round(t * recording.sampling_rate) for t in (beats[0, 0], beats[-1, 4]))
+    return first, max(first, min(last, len(recording.waveform)) - samples)
+
+
+def crop(recording: Recording, start: int, samples: int) -> np.ndarray:
+    """A clip of the waveform, repeated where the recording ends before it does."""
+    clip = recording.waveform[start : start + samples]
+    return np.resize(clip, samples) if len(clip) < samples else clip
+
+
+def windows(recording: Recording, samples: int) -> list[np.ndarray]:
+    """Clips that lie end to end over the annotated part of a recording."""
+    first, last = annotated_span(recording, samples)
+    return [crop(recording, start, samples) for start in range(first, last + 1, samples)]
+
+
+@torch.inference_mode()
+def judge_recordings(model: JudgeNet, recordings: Sequence[Recording]) -> dict[str, np.ndarray]:
+    """Probabilities per recording, averaged over its windows, and the median heart rate.
+
+    Returns
+    -------
+    dict
+        For each of `ATTRIBUTES` an array (recordings, values); under ``"heart_rate"`` (recordings,) bpm.
+    """
+    model.eval()
+    audio = model.config.audio
+    mel, found = LogMel(audio), {name: [] for name in (*ATTRIBUTES, "heart_rate")}
+    for recording in recordings:
+        clips = torch.from_numpy(np.stack(windows(recording, audio.clip_samples)))
+        verdict = model(mel(level(clips)))
+        for name, logits in verdict.logits.items():
+            found[name].append(logits.softmax(-1).mean(0).numpy())
+        found["heart_rate"].append(float(verdict.log_rate.exp().median()))
+    return {name: np.array(values) for name, values in found.items()}

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor, nn
 
-from hldm.config import SUBSPACES, DiffusionConfig, UNetConfig
+from hldm.config import SUBSPACES, UNetConfig
 from hldm.engine.blocks import AdaptiveBlock, CrossAttention
 from hldm.engine.condition import Condition
 from hldm.models.attention import MedicalAttention
-from hldm.paths import weights_folder
-from hldm.pretrained import load_weights
+from hldm.pretrained import Pretrained
 
 
 class Level(nn.Module):
@@ -68,7 +64,7 @@ class SubspaceWeights(nn.Module):
         return weights / weights.mean(1, keepdim=True)
 
 
-class StructuredUNet(nn.Module):
+class StructuredUNet(Pretrained):
     """Predicts the noise (or velocity) of a latent, subspace by subspace.
 
     Beside the noisy latent it sees where each frame lies in the heartbeat: sine and cosine of the cardiac phase and
@@ -77,6 +73,8 @@ class StructuredUNet(nn.Module):
     Eq. 5 sums full-width heads, which leaves their shares undetermined. Here head i owns the channels of subspace i;
     the weights w_i(c) act in guidance (see `hldm.engine.process`).
     """
+
+    config_class, weights_name = UNetConfig, "unet"
 
     def __init__(self, config: UNetConfig = UNetConfig()):
         super().__init__()
@@ -104,15 +102,6 @@ class StructuredUNet(nn.Module):
                 for _ in range(heads)
             ]
         )  # fmt: skip
-
-    @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> StructuredUNet:
-        """The U-Net of a weights folder (default: the shipped one), in evaluation mode."""
-        state, config = load_weights(Path(folder or weights_folder()) / "unet.safetensors")
-        diffusion = DiffusionConfig(**config.pop("diffusion"))
-        unet = cls(UNetConfig(**config, diffusion=diffusion))
-        unet.load_state_dict(state)
-        return unet.eval()
 
     def grids(self, beat_position: Tensor) -> list[Tensor]:
         """Beat positions ``(batch, frames)`` at every resolution, the finest first."""

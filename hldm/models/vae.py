@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Collection
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -16,8 +14,7 @@ from hldm.config import SUBSPACES, VAEConfig
 from hldm.engine.blocks import ResidualBlock
 from hldm.models.latent_probes import LatentProbes
 from hldm.models.subspaces import split_subspaces
-from hldm.paths import weights_folder
-from hldm.pretrained import load_weights
+from hldm.pretrained import Pretrained
 
 
 class SubspaceHead(nn.Module):
@@ -68,7 +65,7 @@ def _decoder(latent: int, width: int, n_mels: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-class MultiScaleVAE(nn.Module):
+class MultiScaleVAE(Pretrained):
     """Encoder with one head a subspace, each at its own scale, and decoders that mirror it.
 
     ====== ======================= ==========================================
@@ -86,6 +83,8 @@ class MultiScaleVAE(nn.Module):
     and S2 come from rhythm and sounds, the murmur from rhythm and murmur, the noise from noise. An edit of the murmur
     then cannot touch S1.
     """
+
+    config_class, weights_name = VAEConfig, "vae"
 
     # Which encoder scale (as a power of two of the mel rate) feeds each subspace.
     SCALES = {"rhythm": 3, "sounds": 0, "murmur": 1, "noise": 2}  # noqa: RUF012 (constant)
@@ -116,14 +115,6 @@ class MultiScaleVAE(nn.Module):
         # Statistics of the training latents, so that diffusion sees zero mean and unit variance in every channel.
         self.register_buffer("latent_mean", torch.zeros(latent, 1))
         self.register_buffer("latent_std", torch.ones(latent, 1))
-
-    @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> MultiScaleVAE:
-        """The VAE of a weights folder (default: the shipped one), in evaluation mode."""
-        state, config = load_weights(Path(folder or weights_folder()) / "vae.safetensors")
-        vae = cls(VAEConfig(**config))
-        vae.load_state_dict(state)
-        return vae.eval()
 
     def encode(self, log_mel: Tensor) -> Posterior:
         """``(batch, mels, frames)`` in dB to a posterior; ``frames`` is a multiple of 8."""

@@ -8,7 +8,6 @@ iteration"), and an inverse Fourier transform, which has nothing to learn, makes
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,14 +17,14 @@ from torch import Tensor, nn
 
 from hldm.config import AudioConfig
 from hldm.data.spectrogram import LogMel
-from hldm.paths import shared_weights
-from hldm.pretrained import load_weights
+from hldm.pretrained import Pretrained
 
 
 @dataclass(frozen=True)
 class VocoderConfig:
     """Shape of a `Vocoder`."""
 
+    audio: AudioConfig = AudioConfig()  # the front end whose log-mels it takes
     width: int = 16  # channels over the time-frequency plane
     dilations: tuple[int, ...] = (1, 2, 1, 4, 1, 2, 1, 4)  # along time, of the residual convolutions
     settling: int = 32  # rounds of Griffin-Lim before the network
@@ -87,7 +86,7 @@ class Corrector(nn.Module):
         return change, torch.complex(real, imag) * sign
 
 
-class Vocoder(nn.Module):
+class Vocoder(Pretrained):
     """Log-mel in, waveform out, at any length, at the level of the log-mel.
 
     White noise lends the first phase, and a seed decides everything. Above ``fmax``, where the mel says nothing, all is
@@ -96,12 +95,13 @@ class Vocoder(nn.Module):
     Parameters
     ----------
     config : VocoderConfig
-    audio : AudioConfig
-        The front end whose log-mels it takes.
     """
 
-    def __init__(self, config: VocoderConfig = VocoderConfig(), audio: AudioConfig = AudioConfig()):
+    config_class, weights_name, shared = VocoderConfig, "vocoder", True
+
+    def __init__(self, config: VocoderConfig = VocoderConfig()):
         super().__init__()
+        audio = config.audio
         self.config, self.audio, self.mel = config, audio, LogMel(audio)
         bins = audio.n_fft // 2 + 1
         self.heard = int(self.mel.filters.any(0).nonzero().max()) + 1  # bins up to fmax
@@ -110,14 +110,6 @@ class Vocoder(nn.Module):
         nn.init.zeros_(self.above.weight)
         nn.init.zeros_(self.above.bias)
         self.register_buffer("between", _between_filters(audio), persistent=False)  # (bins, mels)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | os.PathLike | None = None) -> Vocoder:
-        """The vocoder of a weights folder, or the shipped one where that has none; in evaluation mode."""
-        state, config = load_weights(shared_weights("vocoder.safetensors", folder))
-        vocoder = cls(VocoderConfig(**config | {"dilations": tuple(config["dilations"])}))
-        vocoder.load_state_dict(state)
-        return vocoder.eval()
 
     def forward(self, log_mel: Tensor, noise: Tensor) -> Tensor:
         """A waveform with this log-mel.

@@ -16,12 +16,10 @@ from hldm.data.clips import ClipDataset
 from hldm.data.records import ClinicalRecord
 from hldm.engine.fit import fit
 from hldm.models.attribute_predictor import AttributePredictor, AttributePredictorConfig, Measurement
-from hldm.models.judge import MURMUR_ATTRIBUTES
+from hldm.models.judge import IGNORE, MURMUR_ATTRIBUTES, labels_of
 from hldm.models.latent_probes import FACTORS, factor_error
-from hldm.pretrained import save_weights
 from hldm.training.card import write_card
 from hldm.training.corpus import corpus_name, open_corpus
-from hldm.training.judge import IGNORE, labels_of
 from hldm.training.mixture import Mixture, MixtureBatch
 
 RANDOM_GAIN = 3.0  # dB, standard deviation
@@ -55,7 +53,7 @@ def train_attribute_predictor(
     scores : dict
         `score_attribute_predictor` on the val part.
     """
-    clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=1.28)
+    clips = ClipDataset(open_corpus("train", profile.max_patients), config.audio, hop_seconds=1.28)
     mixture = Mixture(
         clips, batch_size, min(vae_config.simulated_pairs, profile.max_patients or vae_config.simulated_pairs)
     )
@@ -83,13 +81,13 @@ def train_attribute_predictor(
             folder=Path(folder) / "attribute_predictor",
             learning_rate=learning_rate,
             seed=seed,
+            run={"config": config, "clips": len(clips)},
         )
     predictor.eval().requires_grad_(False).cpu()
-    scores = score_attribute_predictor(predictor, ClipDataset(open_corpus("val", profile.max_patients)))
-    path = Path(folder) / "attribute_predictor.safetensors"
-    save_weights(path, predictor.state_dict(), config)
+    scores = score_attribute_predictor(predictor, ClipDataset(open_corpus("val", profile.max_patients), config.audio))
     write_card(
-        path, what="Attribute predictor: log-mel to heart rate, states, murmur and noise; it teaches the VAE.",
+        predictor.save(folder),
+        what="Attribute predictor: log-mel to heart rate, states, murmur and noise; it teaches the VAE.",
         corpus=corpus_name(), scores=scores, scored_on=f"{corpus_name()}, val part",
         training={"updates": steps, "batch": batch_size, "real clips": len(clips),
                   "simulated pairs": vae_config.simulated_pairs, "learning rate": learning_rate, "seed": seed},

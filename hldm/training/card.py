@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from hldm.paths import replacing
 from hldm.pretrained import sha256
 
 CIRCOR_TERMS = (
@@ -70,7 +71,8 @@ SHA-256: `{sha256(weights)}`
 Sounds made with these weights are synthetic: for teaching and research, not for diagnosis.
 """
     path = weights.with_suffix(".md")
-    path.write_text(text, encoding="utf-8")
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
     return path
 
 

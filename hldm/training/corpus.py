@@ -11,6 +11,7 @@ from torch import Tensor
 from hldm.config import Profile
 from hldm.data.circor.corpus import CircorCorpus
 from hldm.data.clips import ClipDataset
+from hldm.data.errors import DataError
 from hldm.data.records import ClinicalRecord
 from hldm.paths import circor_folder, simulated_folder
 
@@ -18,16 +19,6 @@ from hldm.paths import circor_folder, simulated_folder
 def open_corpus(split: str, max_patients: int | None = None) -> CircorCorpus:
     """One part of the corpus in use, by person."""
     return CircorCorpus(circor_folder() or simulated_folder(), split=split, max_patients=max_patients)
-
-
-def unseen_corpus(max_patients: int | None = None) -> tuple[CircorCorpus, str]:
-    """Recordings that the shipped weights were never trained on, and how pages name them.
-
-    The val part of CirCor; without it the whole simulated corpus, none of whose patients the weights have seen.
-    """
-    if circor_folder():
-        return open_corpus("val", max_patients), "CirCor, val part"
-    return CircorCorpus(simulated_folder(), max_patients=max_patients), "simulated corpus"
 
 
 def corpus_name() -> str:
@@ -78,7 +69,7 @@ class ClipBatches:
 
     def __init__(self, clips: ClipDataset, batch_size: int):
         if not len(clips):
-            raise ValueError("no clip: no recording has an annotated stretch as long as a clip")
+            raise DataError("a recording with an annotated stretch as long as a clip", field="corpus", value="no clip")
         self.clips, self.batch_size = clips, batch_size
 
     def steps(self, epochs: int, profile: Profile) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +18,6 @@ from hldm.engine.process import GaussianDiffusion
 from hldm.engine.processes import team
 from hldm.models.unet import StructuredUNet
 from hldm.models.vae import MultiScaleVAE
-from hldm.pretrained import save_weights
 from hldm.training.card import write_card
 from hldm.training.corpus import ClipBatches, corpus_name, open_corpus
 from hldm.training.curriculum import Curriculum
@@ -81,9 +81,10 @@ def train_diffusion(
     processes = team()
     whole = batch_size * processes.num_processes
     corpus = open_corpus("train", profile.max_patients)
-    clips = ClipDataset(corpus, hop_seconds=hop_seconds)
-    warped = time_warped_clips(corpus, seed=seed)
+    clips = ClipDataset(corpus, vae.config.audio, hop_seconds=hop_seconds)
+    warped = time_warped_clips(corpus, vae.config.audio, seed=seed)
     steps = ClipBatches(clips, whole).steps(profile.epochs[stage - 1], profile)
+    config = replace(config, audio=vae.config.audio)
     unet, condition = _models(config, condition_config, folder, start_from, seed)
     data = encoded([*clips, *warped], vae, ConditionEncoder(condition.config, folder=folder), wordings=2)
     process = GaussianDiffusion(unet.config.diffusion)
@@ -109,6 +110,7 @@ def train_diffusion(
         level_weight=process.epsilon_weight if stage == 3 else None,
         group_weights=curriculum.weights if curriculum else None, added_loss=weights_loss, after_update=keep_phase,
         grown=start_from is not None, learning_rate=rate, seed=seed + stage,
+        run={"unet": unet.config, "condition": condition.config, "curriculum": curriculum, "clips": len(clips)},
     )  # fmt: skip
     trained = averages["denoiser"], averages["conditioning"]
     if processes.is_main_process:
@@ -134,18 +136,14 @@ def _models(
 
 
 def _save(folder: str | os.PathLike, averages: nn.ModuleDict) -> dict[str, Path]:
-    """Write both models as ``NAME.safetensors``, in half precision; returns where."""
-    models = {"unet": averages["denoiser"], "condition": averages["conditioning"]}
-    paths = {name: Path(folder) / f"{name}.safetensors" for name in models}
-    for name, path in paths.items():
-        save_weights(path, models[name].state_dict(), models[name].config)
-    return paths
+    """Write both models, in half precision; returns where."""
+    return {name: model.save(folder) for name, model in averages.items()}
 
 
 def _write_cards(paths: dict[str, Path], scores: dict[str, float], training: dict[str, object]) -> None:
     names = {
-        "unet": "Structured U-Net with Medical Attention (Eq. 4, 5).",
-        "condition": "Fusion of text and graph (Eq. 1).",
+        "denoiser": "Structured U-Net with Medical Attention (Eq. 4, 5).",
+        "conditioning": "Fusion of text and graph (Eq. 1).",
     }
     for name, path in paths.items():
         write_card(
@@ -165,7 +163,7 @@ def score_denoiser(
     dict
         Mean squared error of the prediction for each subspace and case, and how many clips it was taken over.
     """
-    clips = ClipDataset(open_corpus("val", profile.max_patients))
+    clips = ClipDataset(open_corpus("val", profile.max_patients), vae.config.audio)
     data = encoded(some_of(clips, 256), vae, condition, seed=seed)
     process, generator = GaussianDiffusion(unet.config.diffusion), torch.Generator().manual_seed(seed)
     t = torch.randint(process.config.train_steps, (len(data),), generator=generator)

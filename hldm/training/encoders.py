@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from hldm.conditioning.graph import GraphEncoder
-from hldm.conditioning.text import STATISTICS, TextEncoder
+from hldm.conditioning.text import SUMS, TextEncoder
 from hldm.config import PROFILES, Profile
 from hldm.knowledge.narration.narrative import narrative
 from hldm.knowledge.narration.shorthand import as_noted, note
-from hldm.paths import weights_folder
+from hldm.paths import replacing, weights_folder
 from hldm.pretrained import sha256
 from hldm.training.card import write_card
 from hldm.training.encoder_probes import Probe, measure_negation, measure_triples, text_probe
@@ -53,18 +53,19 @@ def train_encoders(
     out = Path(out or weights_folder())
     out.mkdir(parents=True, exist_ok=True)
     steps = {name: min(full, profile.max_steps or full) for name, full in STEPS.items()}
-    text, graph, summary = out / "text_encoder", out / "graph_encoder.safetensors", out / "encoders.json"
+    text, graph, summary = out / "text_encoder", out / f"{GraphEncoder.weights_name}.safetensors", out / "encoders.json"
     if summary.is_file():  # written last: both are there
         return json.loads(summary.read_text(encoding="utf-8"))
-    if not (text / STATISTICS).with_suffix(".sha256").is_file():
+    if not (text / SUMS).is_file():
         train_text_encoder(steps["text"], text, runs=out / "encoders" / "text", seed=seed)
     if not graph.with_suffix(".sha256").is_file():
-        train_graph_encoder(steps["graph"], graph, runs=out / "encoders" / "graph", seed=seed)
+        train_graph_encoder(steps["graph"], out, runs=out / "encoders" / "graph", seed=seed)
     report = {"steps": steps, "seed": seed} | measure_encoders(out, records=probe_records, seed=seed + 1)
     weights = [*sorted(text.glob("*.safetensors")), graph]
     report["sha256"] = {str(path.relative_to(out)): sha256(path) for path in weights}
     _write_cards(out, report)
-    summary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    with replacing(summary) as partial:
+        partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 
 
@@ -83,8 +84,8 @@ def measure_encoders(folder: Path, *, records: int = 1500, seed: int = 1) -> dic
     generator = np.random.default_rng(seed)
     train, test = draw_records(records, generator), draw_records(records, generator)
     parts = [draw_part(generator) for _ in range(records)]
-    text = TextEncoder(folder / "text_encoder")
-    graph = GraphEncoder.from_pretrained(folder / "graph_encoder.safetensors")
+    text = TextEncoder.from_pretrained(folder)
+    graph = GraphEncoder.from_pretrained(folder)
     tests = {
         "text_probe": ([str(narrative(r, i)) for i, r in enumerate(test)], test),
         "text_probe_held_out": ([_told_anew(r, i) for i, r in enumerate(test)], test),

@@ -15,7 +15,6 @@ from hldm.conditioning.graph import GraphConfig, GraphEncoder
 from hldm.engine.fit import fit
 from hldm.knowledge.sampling import forget
 from hldm.knowledge.subgraph import edge_types
-from hldm.pretrained import save_weights
 from hldm.training.field_heads import FieldHeads
 from hldm.training.tellings import draw_records
 
@@ -93,7 +92,7 @@ def train_graph_encoder(
     Parameters
     ----------
     out : Path
-        The safetensors file.
+        The weights folder.
     runs : Path
         Keeps the checkpoint.
 
@@ -117,6 +116,7 @@ def train_graph_encoder(
         link, right = link_loss(model, state, hidden, generator)
         return field + config.link_weight * link, {"field": float(field.detach()), "links": right}
 
-    log = fit(model, step_loss, steps, folder=runs, learning_rate=config.learning_rate, seed=seed)
-    save_weights(out, model.graph.state_dict(), model.graph.config)
+    rate = config.learning_rate
+    log = fit(model, step_loss, steps, folder=runs, learning_rate=rate, seed=seed, run={"config": config})
+    model.graph.save(out)
     return log

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.metrics import recall_score, roc_auc_score
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hldm.config import AudioConfig
-from hldm.data.records import ClinicalRecord, Recording, State
+from hldm.data.records import Recording, State
 from hldm.data.spectrogram import LogMel
-from hldm.models.judge import ATTRIBUTES, MURMUR_ATTRIBUTES, JudgeConfig, JudgeNet, Verdict, level
-
-IGNORE = -100  # a label that is not known
+from hldm.engine.fit import fit
+from hldm.models.judge import (
+    ATTRIBUTES,
+    IGNORE,
+    JudgeConfig,
+    JudgeNet,
+    Verdict,
+    annotated_span,
+    crop,
+    judge_recordings,
+    labels_of,
+    level,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,52 +40,10 @@ class JudgeTraining:
     crops: int = 3  # of each recording in an epoch
     batch_size: int = 48
     learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
     smoothing: float = 0.05  # of the labels, which are a listener's opinion
     gain_db: float = 6.0
     noise_db: tuple[float, float] = (-50.0, -25.0)  # relative to the clip
     seed: int = 0
-
-
-def attributes_of(record: ClinicalRecord) -> dict[str, str | None]:
-    """What a record says about each of `ATTRIBUTES`; None where it says nothing.
-
-    A murmur counts where it is heard (`ClinicalRecord.murmur_here`), its attributes only with it.
-    """
-    here = record.murmur_here
-    said = dict.fromkeys(ATTRIBUTES) | {"location": record.location}
-    if here is not None:
-        said["murmur"] = "Present" if here else "Absent"
-    if here and record.systolic:
-        said |= {name: getattr(record.systolic, name) for name in MURMUR_ATTRIBUTES}
-    return {name: value if value in ATTRIBUTES[name] else None for name, value in said.items()}
-
-
-def labels_of(record: ClinicalRecord) -> dict[str, int]:
-    """`attributes_of` a record as class indices; `IGNORE` where unknown."""
-    said = attributes_of(record)
-    return {n: IGNORE if v is None else ATTRIBUTES[n].index(v) for n, v in said.items()}
-
-
-def annotated_span(recording: Recording, samples: int) -> tuple[int, int]:
-    """First and last start of a clip of `samples` within the annotated beats, or anywhere if those are short."""
-    beats = recording.cycles
-    first, last = 0, len(recording.waveform)
-    if len(beats) and (beats[-1, 4] - beats[0, 0]) * recording.sampling_rate >= samples:
-        first, last = (round(t * recording.sampling_rate) for t in (beats[0, 0], beats[-1, 4]))
-    return first, max(first, min(last, len(recording.waveform)) - samples)
-
-
-def crop(recording: Recording, start: int, samples: int) -> np.ndarray:
-    """A clip of the waveform, repeated where the recording ends before it does."""
-    clip = recording.waveform[start : start + samples]
-    return np.resize(clip, samples) if len(clip) < samples else clip
-
-
-def windows(recording: Recording, samples: int) -> list[np.ndarray]:
-    """Clips that lie end to end over the annotated part of a recording."""
-    first, last = annotated_span(recording, samples)
-    return [crop(recording, start, samples) for start in range(first, last + 1, samples)]
 
 
 def _state_targets(recording: Recording, start: int, audio: AudioConfig) -> np.ndarray:
@@ -110,29 +80,9 @@ def _class_weights(labels: Sequence[dict[str, int]]) -> dict[str, Tensor]:
     return weights
 
 
-@torch.inference_mode()
-def judge_recordings(model: JudgeNet, recordings: Sequence[Recording], audio: AudioConfig) -> dict[str, np.ndarray]:
-    """Probabilities per recording, averaged over its windows, and the median heart rate.
-
-    Returns
-    -------
-    dict
-        For each of `ATTRIBUTES` an array (recordings, values); under ``"heart_rate"`` (recordings,) bpm.
-    """
-    model.eval()
-    mel, found = LogMel(audio), {name: [] for name in (*ATTRIBUTES, "heart_rate")}
-    for recording in recordings:
-        clips = torch.from_numpy(np.stack(windows(recording, audio.clip_samples)))
-        verdict = model(mel(level(clips)))
-        for name, logits in verdict.logits.items():
-            found[name].append(logits.softmax(-1).mean(0).numpy())
-        found["heart_rate"].append(float(verdict.log_rate.exp().median()))
-    return {name: np.array(values) for name, values in found.items()}
-
-
-def score_judge(model: JudgeNet, recordings: Sequence[Recording], audio: AudioConfig) -> dict[str, float]:
+def score_judge(model: JudgeNet, recordings: Sequence[Recording]) -> dict[str, float]:
     """Murmur AUC, balanced accuracy of each attribute, and the heart-rate error in bpm, per recording."""
-    said, rows = judge_recordings(model, recordings, audio), [labels_of(r.record) for r in recordings]
+    said, rows = judge_recordings(model, recordings), [labels_of(r.record) for r in recordings]
     scores = {}
     for name in ATTRIBUTES:
         truth = np.array([row[name] for row in rows])
@@ -147,72 +97,73 @@ def score_judge(model: JudgeNet, recordings: Sequence[Recording], audio: AudioCo
     return {name: float(value) for name, value in scores.items()}
 
 
+class _Kept(nn.Module):
+    """The judge in training, and the best one so far, so that a checkpoint holds both."""
+
+    def __init__(self, config: JudgeConfig):
+        super().__init__()
+        self.now = JudgeNet(config)
+        self.best = copy.deepcopy(self.now).requires_grad_(False)
+        self.register_buffer("merit", torch.tensor(-1.0))
+
+    def keep(self, scores: dict[str, float]) -> None:
+        """Keep the judge as it is now where it is the best so far."""
+        merit = scores.get("murmur_auc", 0) + np.mean([scores.get(name, 0) for name in ATTRIBUTES])
+        if merit > self.merit:
+            self.merit.fill_(merit)
+            self.best.load_state_dict(self.now.state_dict())
+
+
 def train_judge(
     train: Sequence[Recording],
     val: Sequence[Recording],
+    folder: str | os.PathLike,
     *,
     config: JudgeConfig = JudgeConfig(),  # noqa: B008 (frozen)
     training: JudgeTraining = JudgeTraining(),
-    audio: AudioConfig = AudioConfig(),
-    report=print,
 ) -> tuple[JudgeNet, list[dict[str, float]]]:
-    """Train on `train`, keep the epoch that does best on `val`.
+    """Train on `train`, keep the epoch that does best on `val`, and write ``judge.safetensors`` into `folder`.
 
     Parameters
     ----------
     train, val : sequence of Recording
-        Real recordings of different persons, at ``audio.sampling_rate``. Never generated ones: the judge must
+        Real recordings of different persons, at the front end's sampling rate. Never generated ones: the judge must
         not learn what it is to measure.
-    report : callable
-        Takes one line of text after each epoch.
 
     Returns
     -------
     model : JudgeNet
         In evaluation mode.
-    history : list of dict
-        Scores on `val` after each epoch, with the training loss.
+    log : list of dict
+        The loss of each epoch.
     """
+    audio, mel, rows = config.audio, LogMel(config.audio), [labels_of(r.record) for r in train]
+    weights, epoch = _class_weights(rows), -(-len(train) * training.crops // training.batch_size)
     with torch.random.fork_rng(devices=[]):  # initial weights and dropout draw from the global generator
         torch.manual_seed(training.seed)
-        return _train(train, val, config, training, audio, report)
+        kept = _Kept(config)
 
-
-def _train(train, val, config, training, audio, report):
-    rng = np.random.default_rng(training.seed)
-    model, mel = JudgeNet(config), LogMel(audio)
-    rows = [labels_of(r.record) for r in train]
-    weights = _class_weights(rows)
-    order = np.repeat(np.arange(len(train)), training.crops)
-    steps = -(-len(order) // training.batch_size)
-    optimiser = torch.optim.AdamW(model.parameters(), training.learning_rate, weight_decay=training.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, training.learning_rate, total_steps=steps * training.epochs
-    )
-    best, history = None, []
-    for epoch in range(training.epochs):
-        model.train()
-        losses = []
-        for chosen in np.array_split(rng.permutation(order), steps):
+        def step_loss(step: int, generator: torch.Generator):
+            torch.manual_seed(generator.initial_seed())  # dropout
+            rng = np.random.default_rng(generator.initial_seed())
+            chosen = rng.integers(len(train), size=training.batch_size)
             batch = [_draw(train[i], rng, training, audio) for i in chosen]
-            clips = torch.from_numpy(np.stack([clip for clip, _ in batch]))
-            states = torch.from_numpy(np.stack([state for _, state in batch]))
+            clips, states = (torch.from_numpy(np.stack(part)) for part in zip(*batch, strict=True))
             labels = {name: torch.tensor([rows[i][name] for i in chosen]) for name in ATTRIBUTES}
             rates = torch.tensor([np.log(train[i].heart_rate or np.nan) for i in chosen], dtype=torch.float32)
-            loss = _loss(model(mel(clips)), labels, rates, states, weights, training.smoothing)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            losses.append(loss.item())
-        scores = score_judge(model, val, audio) | {"loss": float(np.mean(losses))}
-        history.append(scores)
-        report(f"epoch {epoch + 1}: " + ", ".join(f"{k} {v:.3f}" for k, v in scores.items()))
-        merit = scores.get("murmur_auc", 0) + np.mean([scores.get(name, 0) for name in ATTRIBUTES])
-        if best is None or merit > best[0]:
-            best = merit, copy.deepcopy(model.state_dict())
-    model.load_state_dict(best[1])
-    return model.eval(), history
+            return _loss(kept.now.train()(mel(clips)), labels, rates, states, weights, training.smoothing), {}
+
+        def after_step(step: int) -> None:
+            if (step + 1) % epoch == 0:
+                kept.keep(score_judge(kept.now, val))
+
+        log = fit(
+            kept, step_loss, epoch * training.epochs, folder=Path(folder) / "judge", seed=training.seed,
+            learning_rate=training.learning_rate, log_every=epoch, after_step=after_step,
+            run={"config": config, "training": training, "recordings": len(train)},
+        )  # fmt: skip
+    kept.best.eval().save(folder)
+    return kept.best, log
 
 
 def _draw(recording: Recording, rng: np.random.Generator, training: JudgeTraining, audio: AudioConfig):

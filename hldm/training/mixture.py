@@ -68,7 +68,7 @@ class Mixture:
     """
 
     def __init__(self, clips: ClipDataset, batch_size: int, pairs: int):
-        self.pairs = SimulatedPairs(pairs) if pairs else None
+        self.pairs = SimulatedPairs(pairs, audio=clips.config) if pairs else None
         self.real = batch_size // 2 if pairs else batch_size
         self.corpus = ClipBatches(clips, self.real)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from hldm.config import PROFILES, STAGES, Profile
 from hldm.engine.processes import team
 from hldm.paths import cache_folder, weights_folder
+from hldm.training.recipe import Recipe
 
 
 def train(
@@ -21,6 +22,7 @@ def train(
     runs: str | os.PathLike = "runs",
     device: str | None = None,
     seed: int = 0,
+    recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
 ) -> list[dict[str, float]]:
     """Run or resume one stage; weights go to `runs`, which `HLDM_WEIGHTS` may then name.
 
@@ -37,6 +39,8 @@ def train(
         Instead of the profile's, in the paper's three stages; the others have their own number of updates.
     device : str, optional
         Default: the GPU where there is one.
+    recipe : Recipe, optional
+        Configurations of the paper's three stages: one of `hldm.experiments`.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def train(
     if stage not in STAGES:
         raise ValueError(f"stage is {stage!r}, expected one of {', '.join(STAGES)}")
     profile = chosen_profile(profile, epochs)
-    return _STAGES[stage](profile, Path(runs), device or str(team().device), seed)
+    return _STAGES[stage](profile, Path(runs), device or str(team().device), seed, recipe)
 
 
 def chosen_profile(profile: str | Profile, epochs: int | None = None) -> Profile:
@@ -66,12 +70,12 @@ def run_folder(profile: Profile) -> Path:
     return Path(tempfile.mkdtemp(prefix="hldm-"))
 
 
-def _built(runs: Path, name: str) -> Path:
+def built(runs: Path, name: str) -> Path:
     """The folder that holds the weights `name`: that of this run, or the shipped one."""
     return runs if (runs / name).is_file() else weights_folder()
 
 
-def _encoders(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
+def _encoders(profile: Profile, runs: Path, device: str, seed: int, recipe: Recipe) -> list[dict[str, float]]:
     from hldm.training.encoders import train_encoders
 
     report = train_encoders(profile, runs, seed)
@@ -79,25 +83,32 @@ def _encoders(profile: Profile, runs: Path, device: str, seed: int) -> list[dict
     return [{name: sum(scores.values()) / len(scores) for name, scores in probes.items()}]
 
 
-def _attribute_predictor(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
+def _attribute_predictor(
+    profile: Profile, runs: Path, device: str, seed: int, recipe: Recipe
+) -> list[dict[str, float]]:
     from hldm.training.attribute_predictor import train_attribute_predictor
 
     return [train_attribute_predictor(profile, runs, device=device, seed=seed)[1]]
 
 
-def _vae(profile: Profile, runs: Path, device: str, seed: int) -> list[dict[str, float]]:
+def _vae(profile: Profile, runs: Path, device: str, seed: int, recipe: Recipe) -> list[dict[str, float]]:
     from hldm.training.vae import train_vae
 
-    return train_vae(profile, runs, device=device, seed=seed)[1]
+    return train_vae(profile, runs, config=recipe.vae, device=device, seed=seed)[1]
 
 
-def _denoiser(profile: Profile, runs: Path, device: str, seed: int, *, stage: int) -> list[dict[str, float]]:
+def _denoiser(
+    profile: Profile, runs: Path, device: str, seed: int, recipe: Recipe, *, stage: int
+) -> list[dict[str, float]]:
     from hldm.models import MultiScaleVAE
     from hldm.training.diffusion import train_diffusion
 
-    vae = MultiScaleVAE.from_pretrained(_built(runs, "vae.safetensors"))
-    start = _built(runs, "unet.safetensors") if stage == 3 else None
-    return train_diffusion(profile, runs, vae, stage=stage, start_from=start, device=device, seed=seed)[-1]
+    vae = MultiScaleVAE.from_pretrained(built(runs, "vae.safetensors"))
+    start = built(runs, "unet.safetensors") if stage == 3 else None
+    return train_diffusion(
+        profile, runs, vae, stage=stage, config=recipe.unet, condition_config=recipe.condition,
+        curriculum=recipe.curriculum, start_from=start, device=device, seed=seed,
+    )[-1]  # fmt: skip
 
 
 _TRAINERS = (_encoders, _attribute_predictor, _vae, partial(_denoiser, stage=2), partial(_denoiser, stage=3))

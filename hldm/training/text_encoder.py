@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hldm.conditioning.text import TextEncoder, mean_pool
+from hldm.conditioning.text import STATISTICS, SUMS, TextEncoder, mean_pool
 from hldm.engine.fit import fit
 from hldm.knowledge.narration.narrative import narrative
-from hldm.pretrained import write_sha256
 from hldm.training.field_heads import FieldHeads
 from hldm.training.tellings import draw_records, draw_triples, tell
 
@@ -186,16 +185,15 @@ def train_text_encoder(
         figures = {"masked": float("nan"), "field": float(field.detach()), "contrast": float(contrast.detach())}
         return field + config.contrast * contrast, figures
 
-    log = fit(model, step_loss, steps, folder=runs, learning_rate=config.learning_rate, seed=seed)
-    for path in out.glob("*.sha256"):
-        path.unlink()  # of what is about to be replaced
+    rate = config.learning_rate
+    log = fit(model, step_loss, steps, folder=runs, learning_rate=rate, seed=seed, run={"config": config})
+    for name in (SUMS, STATISTICS):  # of what is about to be replaced
+        (out / name).unlink(missing_ok=True)
     model.bert.model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     records = draw_records(STANDARD_TEXTS, np.random.default_rng(seed + 1))
     told = [str(narrative(record, i)) for i, record in enumerate(records)]
     TextEncoder(out).standardise(told).save_standardisation(out)
-    for path in out.glob("*.safetensors"):
-        write_sha256(path)
     return log
 
 

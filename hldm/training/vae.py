@@ -17,7 +17,7 @@ from hldm.models.attribute_predictor import AttributePredictor
 from hldm.models.latent_probes import FACTORS
 from hldm.models.subspaces import split_subspaces
 from hldm.models.vae import MultiScaleVAE, correlation_penalty, power_sum
-from hldm.pretrained import save_weights
+from hldm.pretrained import same_front_end
 from hldm.training.card import write_card
 from hldm.training.corpus import corpus_name, open_corpus
 from hldm.training.disentangle import Disentanglement
@@ -50,12 +50,14 @@ def train_vae(
     scores : dict
         `score_vae` on the val part.
     """
-    clips = ClipDataset(open_corpus("train", profile.max_patients), hop_seconds=hop_seconds)
+    clips = ClipDataset(open_corpus("train", profile.max_patients), config.audio, hop_seconds=hop_seconds)
     mixture = Mixture(clips, batch_size, min(config.simulated_pairs, profile.max_patients or config.simulated_pairs))
     predictor = AttributePredictor.from_pretrained(folder).to(device) if config.measured_weight else None
     with torch.random.fork_rng(devices=[]):  # initial weights draw from the global generator
         torch.manual_seed(seed)
         vae = MultiScaleVAE(config).to(device)
+    if predictor:
+        same_front_end(vae=config.audio, attribute_predictor=predictor.config.audio)
     disentanglement = Disentanglement(config, predictor).to(device)
 
     def step_loss(step: int, generator: torch.Generator):
@@ -77,14 +79,15 @@ def train_vae(
 
     steps = mixture.corpus.steps(profile.epochs[0], profile)
     both = nn.ModuleDict({"vae": vae, "disentanglement": disentanglement})  # memory of the latter is kept, too
-    log = fit(both, step_loss, steps, folder=Path(folder) / "vae", learning_rate=learning_rate, seed=seed)
+    log = fit(
+        both, step_loss, steps, folder=Path(folder) / "vae", learning_rate=learning_rate, seed=seed,
+        run={"config": config, "clips": len(clips)},
+    )  # fmt: skip
     vae.eval().cpu()
     set_latent_statistics(vae, clips)
-    scores = score_vae(vae, ClipDataset(open_corpus("val", profile.max_patients)))
-    path = Path(folder) / "vae.safetensors"
-    save_weights(path, vae.state_dict(), config)
+    scores = score_vae(vae, ClipDataset(open_corpus("val", profile.max_patients), config.audio))
     write_card(
-        path, what="Multi-scale VAE (Eq. 2, 3): log-mel to a latent of four named subspaces, and back.",
+        vae.save(folder), what="Multi-scale VAE (Eq. 2, 3): log-mel to a latent of four named subspaces, and back.",
         corpus=corpus_name(), scores=scores, scored_on=f"{corpus_name()}, val part",
         training={"updates": steps, "batch": batch_size, "clips": len(clips),
                   "simulated pairs": len(mixture.pairs or ()), "learning rate": learning_rate, "seed": seed},

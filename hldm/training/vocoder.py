@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from hldm.config import AudioConfig, Profile
 from hldm.data.clips import normalise
+from hldm.data.errors import DataError
 from hldm.data.records import Recording
 from hldm.data.simulator import draw_patient, simulate
 from hldm.data.spectrogram import LogMel
 from hldm.engine.fit import fit
+from hldm.models.spectral_distance import SpectralDistance
 from hldm.models.vocoder import Vocoder, VocoderConfig
-from hldm.pretrained import save_weights
 from hldm.training.corpus import open_corpus
 
 
@@ -37,46 +38,6 @@ class VocoderTraining:
     # A VAE decodes log-mels that are smoother than real ones and not quite right: so are those of half of the crops.
     rough_share: float = 0.5
     rough_db: float = 2.0
-
-
-class SpectralDistance(nn.Module):
-    """Multi-resolution STFT distance: spectral convergence and L1 of log-magnitudes (Yamamoto et al. 2020).
-
-    Parameters
-    ----------
-    audio : AudioConfig
-    band : (float, float), optional
-        Hz; default: that of the mel.
-    windows : tuple of int
-        Samples, each moved by a quarter. The default is 16 to 256 ms: clicks count in the short ones, pitch in the
-        long ones.
-    """
-
-    def __init__(
-        self,
-        audio: AudioConfig = AudioConfig(),
-        band: tuple[float, float] | None = None,
-        windows: tuple[int, ...] = (64, 128, 256, 512, 1024),
-    ):
-        super().__init__()
-        self.audio, self.band, self.windows = audio, band or (audio.fmin, audio.fmax), windows
-
-    def magnitude(self, waveform: Tensor, size: int) -> Tensor:
-        """``(batch, samples)`` to ``(batch, bins in the band, frames)``; a full-scale sine reads 1."""
-        window = torch.hann_window(size, device=waveform.device)
-        low, high = (round(f * size / self.audio.sampling_rate) for f in self.band)
-        spectrum = torch.stft(waveform, size, size // 4, window=window, return_complex=True)[:, max(1, low) : high]
-        return (spectrum.real.square() + spectrum.imag.square() + 1e-12).sqrt() * (2 / window.sum())
-
-    def forward(self, estimate: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """Two waveforms ``(batch, samples)`` to convergence and log distance in nepers, each ``(batch,)``."""
-        floor = 10 ** (self.audio.floor_db / 20)
-        convergence, distance = [], []
-        for size in self.windows:
-            y, x = self.magnitude(estimate, size), self.magnitude(reference, size)
-            convergence.append((y - x).norm(dim=(1, 2)) / x.norm(dim=(1, 2)).clamp_min(1e-6))
-            distance.append((y.clamp_min(floor).log() - x.clamp_min(floor).log()).abs().mean((1, 2)))
-        return torch.stack(convergence).mean(0), torch.stack(distance).mean(0)
 
 
 class VocoderLoss(nn.Module):
@@ -117,7 +78,7 @@ class Crops:
 
     Raises
     ------
-    ValueError
+    DataError
         Where no recording is long enough.
     """
 
@@ -128,7 +89,8 @@ class Crops:
             if len(annotated) >= samples:
                 self.waveforms.append(torch.from_numpy(normalise(annotated)))
         if not self.waveforms:
-            raise ValueError(f"no crop: no recording has {samples / audio.sampling_rate:g} s of annotated beats")
+            seconds = samples / audio.sampling_rate
+            raise DataError(f"a recording that has {seconds:g} s of annotated beats", field="corpus", value="no crop")
 
     def __len__(self) -> int:
         """Crops that lie end to end."""
@@ -207,9 +169,10 @@ def train_vocoder(
     steps = profile.epochs[0] * -(-len(crops) // training.batch_size)
     steps = steps if profile.max_steps is None else min(steps, profile.max_steps)
     log = fit(
-        vocoder, step_loss, steps, folder=Path(folder) / "vocoder", learning_rate=training.learning_rate, seed=seed
-    )
+        vocoder, step_loss, steps, folder=Path(folder) / "vocoder", learning_rate=training.learning_rate, seed=seed,
+        run={"config": config, "training": training, "crops": len(crops)},
+    )  # fmt: skip
     vocoder.eval().cpu()
     vocoder.config = config
-    save_weights(Path(folder) / "vocoder.safetensors", vocoder.state_dict(), config)
+    vocoder.save(folder)
     return vocoder, log
