@@ -48,7 +48,7 @@ def test_accuracy_is_the_share_of_the_linear_error_that_is_taken_away(prediction
     assert value[[f"SNPA of {name}" for name in SUBSPACES]].tolist() == pytest.approx(accuracies, abs=1e-3)
     assert value["SNPA of all"] == pytest.approx(sum(accuracies) / 4, abs=1e-3)
     assert len(table) == 5 + 4 * len(LOG_SNRS)
-    assert set(table["clips"]) == {6}
+    assert set(table["N"]) == {6}
     assert set(table["patients"]) == {3}
 
 

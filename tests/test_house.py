@@ -58,6 +58,11 @@ def test_the_engine_knows_no_signal():
         assert not re.search(r"rhythm|murmur|heart|beat|\bECG\b", text), file.name
 
 
+def test_evaluation_trains_nothing():
+    """What measures must not hang on how the measured was made."""
+    assert not [path.name for path in (ROOT / "hldm/evaluation").glob("*.py") if "training" in imports(path)]
+
+
 def make_targets() -> set[str]:
     text = (ROOT / "Makefile").read_text()
     variables = dict(re.findall(r"^(\w+) *[:?]?= *(.*)$", text, re.M))
