@@ -201,7 +201,7 @@ class Synthesizer:
         duration : float, optional
             Seconds, from 1 to 60; default: 5.12.
         num_inference_steps, guidance_scale : optional
-            Solver steps, from 1 to 1000, and strength of guidance, from 0 to 100; default: the model's.
+            Solver steps, from 1 to 995, and strength of guidance, from 0 to 100; default: the model's.
 
         Raises
         ------

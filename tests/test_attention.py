@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hldm.config import UNetConfig
+from hldm.engine.blocks import CrossAttention
 from hldm.models import MedicalAttention, StructuredUNet
-from hldm.models.attention import CUTOFF, PHYSIOLOGY, CrossAttention
+from hldm.models.attention import CUTOFF, PHYSIOLOGY
 
 LEARNT = ("periodicity", "locality", "phase")
 

@@ -127,8 +127,8 @@ def test_an_ablation_hears_what_it_is_called_after(encoder, name):
     fusion = ConditionEncoder(CONDITIONS[name].condition, *encoder._given)
     assert set(fusion.parts) == set(CONDITIONS[name].title.removesuffix(" only").split(" and "))
     assert set(fusion.lambdas) == set(fusion.parts)
-    told = fusion(fusion.features([RECORD, ClinicalRecord(murmur="Absent")]))
-    assert not torch.allclose(told.vector[0], told.vector[1])
+    cond = fusion(fusion.features([RECORD, ClinicalRecord(murmur="Absent")]))
+    assert not torch.allclose(cond.vector[0], cond.vector[1])
 
 
 def test_an_impossible_measurement_does_not_drown_the_rest(encoder):
@@ -183,11 +183,11 @@ def test_an_unknown_scalar_is_not_an_average_one(encoder):
 def test_dropping_gives_the_null_condition_whatever_the_record(encoder):
     features = encoder.features(drawn(3))
     drop = torch.tensor([True, False, True])
-    told, null = encoder(features), encoder.null(3)
-    condition = encoder.drop(told, drop)
+    cond, null = encoder(features), encoder.null(3)
+    condition = encoder.drop(cond, drop)
     torch.testing.assert_close(condition.vector[drop], null.vector[drop])
     torch.testing.assert_close(condition.tokens[drop], null.tokens[drop])
-    torch.testing.assert_close(condition.tokens[1], told.tokens[1])
+    torch.testing.assert_close(condition.tokens[1], cond.tokens[1])
 
 
 def test_tokens_are_distinct_views(encoder):

@@ -9,7 +9,6 @@ from hldm.conditioning.fields import SCALARS
 from hldm.config import SUBSPACES, ConditionConfig, DiffusionConfig, UNetConfig
 from hldm.engine.process import GaussianDiffusion
 from hldm.evaluation.denoising import LOG_SNRS, denoising_table, epsilon_errors
-from hldm.training.diffusion import epsilon_share
 from hldm.training.latents import EncodedClips
 
 CONDITION = ConditionConfig(text=False, graph=False)
@@ -24,7 +23,7 @@ class Guess(nn.Module):
         self.process, self.z = GaussianDiffusion(self.config.diffusion), z
         self.shares = torch.tensor(shares).repeat_interleave(8)[:, None]
 
-    def forward(self, noisy, t, vector, tokens, positions):
+    def forward(self, noisy, t, condition):
         alpha_bar = self.process.log_snr(t).sigmoid()[:, None, None]
         noise = (noisy - alpha_bar.sqrt() * self.z) / (1 - alpha_bar).sqrt()
         linear = (1 - alpha_bar).sqrt() * noisy
@@ -37,7 +36,7 @@ class Guess(nn.Module):
 def clips():
     z = torch.randn(6, 32, 8, generator=torch.Generator().manual_seed(1))
     known = {"scalars": torch.zeros(6, len(SCALARS)), "known": torch.zeros(6, len(SCALARS), dtype=torch.bool)}
-    return EncodedClips(z, torch.zeros(6, 8), (known,), [None] * 6, list("aabbcc"))
+    return EncodedClips(z, (known,), torch.zeros(6, 8), [None] * 6, list("aabbcc"))
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
@@ -49,7 +48,7 @@ def test_accuracy_is_the_share_of_the_linear_error_that_is_taken_away(prediction
     assert value[[f"SNPA of {name}" for name in SUBSPACES]].tolist() == pytest.approx(accuracies, abs=1e-3)
     assert value["SNPA of all"] == pytest.approx(sum(accuracies) / 4, abs=1e-3)
     assert len(table) == 5 + 4 * len(LOG_SNRS)
-    assert set(table["clips"]) == {6}
+    assert set(table["N"]) == {6}
     assert set(table["patients"]) == {3}
 
 
@@ -80,6 +79,6 @@ def test_an_error_of_v_becomes_that_of_epsilon():
     noisy, v = process.q_sample(z, noise, t), process.target(z, noise, t)
     alpha_bar = process.scheduler.alphas_cumprod[t][:, None, None]
     epsilon = alpha_bar.sqrt() * guess + (1 - alpha_bar).sqrt() * noisy
-    share = epsilon_share(process, t)
-    torch.testing.assert_close(share[:, None] * process.errors(guess, v), process.errors(epsilon, noise))
-    assert epsilon_share(GaussianDiffusion(DiffusionConfig(prediction="epsilon")), t).tolist() == [1.0] * 5
+    share = process.epsilon_weight(t)
+    torch.testing.assert_close(share[:, None] * process.errors(guess, v, 4), process.errors(epsilon, noise, 4))
+    assert GaussianDiffusion(DiffusionConfig(prediction="epsilon")).epsilon_weight(t).tolist() == [1.0] * 5

@@ -174,7 +174,7 @@ def test_training_writes_what_loads_and_keeps_what_is_there(tmp_path, monkeypatc
     profile = replace(PROFILES["smoke"], max_steps=2)
     report = train_encoders(profile, tmp_path, probe_records=60)
     assert 0 <= min(report["text_probe"].values()) <= max(report["graph_probe"].values()) <= 1
-    assert TextEncoder(tmp_path / "text_encoder").standardised
+    assert TextEncoder(tmp_path / "text_encoder").mean.any()
     assert report["sha256"]["graph_encoder.safetensors"] in (tmp_path / "graph_encoder.md").read_text()
     assert report["sha256"]["text_encoder/model.safetensors"] in (tmp_path / "text_encoder" / "README.md").read_text()
     before = (tmp_path / "graph_encoder.safetensors").read_bytes()

@@ -47,6 +47,22 @@ def test_rooms_import_downward():
     assert not upward
 
 
+def test_the_engine_knows_no_signal():
+    """Every system stands on it: it names no subspace, record or corpus, and of the data only their error."""
+    for file in (ROOT / "hldm/engine").glob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert imports(file) <= {"config", "data", "engine", "paths", "pretrained"}, file.name
+        assert set(re.findall(r"hldm\.data[.\w]*", text)) <= {"hldm.data.errors"}, file.name
+        names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+        assert not names & {"SUBSPACES", "VAEConfig", "UNetConfig", "ConditionConfig", "AudioConfig"}, file.name
+        assert not re.search(r"rhythm|murmur|heart|beat|\bECG\b", text), file.name
+
+
+def test_evaluation_trains_nothing():
+    """What measures must not hang on how the measured was made."""
+    assert not [path.name for path in (ROOT / "hldm/evaluation").glob("*.py") if "training" in imports(path)]
+
+
 def make_targets() -> set[str]:
     text = (ROOT / "Makefile").read_text()
     variables = dict(re.findall(r"^(\w+) *[:?]?= *(.*)$", text, re.M))

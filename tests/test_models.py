@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hldm.config import SUBSPACES, UNetConfig, VAEConfig
+from hldm.engine import Condition
 from hldm.models import MultiScaleVAE, StructuredUNet, split_subspaces
 from hldm.models.unet import SubspaceWeights
 from hldm.models.vae import Posterior, correlation_penalty, power_sum
@@ -90,13 +91,8 @@ def test_the_unet_keeps_shapes_under_every_ablation(batch, quarters, medical, st
     torch.manual_seed(0)
     unet = StructuredUNet(dataclasses.replace(SMALL_UNET, medical_attention=medical, structured=structured))
     z = randn(batch, 32, 4 * quarters)
-    out = unet(
-        z,
-        torch.full((batch,), 5),
-        randn(batch, 16),
-        randn(batch, 3, 16),
-        torch.arange(4 * quarters) / 10 + torch.zeros(batch, 1),
-    )
+    beats = torch.arange(4 * quarters) / 10 + torch.zeros(batch, 1)
+    out = unet(z, torch.full((batch,), 5), Condition(randn(batch, 16), randn(batch, 3, 16), beats))
     assert out.shape == z.shape
     assert len(unet.heads) == (4 if structured else 1)
 
@@ -104,7 +100,8 @@ def test_the_unet_keeps_shapes_under_every_ablation(batch, quarters, medical, st
 def test_each_head_owns_its_subspace():
     torch.manual_seed(0)
     unet = StructuredUNet(SMALL_UNET)
-    arguments = (randn(2, 32, 8), torch.tensor([3, 9]), randn(2, 16), randn(2, 3, 16), torch.zeros(2, 8))
+    condition = Condition(randn(2, 16), randn(2, 3, 16), torch.zeros(2, 8))
+    arguments = (randn(2, 32, 8), torch.tensor([3, 9]), condition)
     before = split_subspaces(unet(*arguments))
     torch.nn.init.zeros_(unet.heads[SUBSPACES.index("murmur")][-1].weight)
     after = split_subspaces(unet(*arguments))

@@ -231,7 +231,7 @@ def test_every_damage_of_the_text_encoder_is_refused_by_name(damage, tmp_path):
     folder = shutil.copytree(SHIPPED / "text_encoder", tmp_path / "text_encoder")
     (folder / ".DS_Store").write_bytes(b"note")
     (folder / "NOTES.md").write_text("mine")
-    assert TextEncoder.from_pretrained(tmp_path).standardised
+    assert TextEncoder.from_pretrained(tmp_path).mean.any()
     TEXT_DAMAGES[damage](folder)
     with pytest.raises(WeightsError, match="text_encoder"):
         TextEncoder(folder)
@@ -242,7 +242,7 @@ def test_a_folder_without_sums_is_no_encoder_of_this_project(tmp_path):
     folder = shutil.copytree(SHIPPED / "text_encoder", tmp_path / "text_encoder")
     for name in (SUMS, STATISTICS):
         (folder / name).unlink()
-    assert not TextEncoder(folder).standardised
+    assert not TextEncoder(folder).mean.any()
     with pytest.raises(WeightsError, match=r"SHA256SUMS\.txt: missing"):
         TextEncoder.from_pretrained(tmp_path)
 

@@ -90,16 +90,16 @@ def test_a_batch_gives_what_single_calls_give(synth, base):
     assert batch[1].record.heart_rate == 70
 
 
-def test_a_batch_is_told_at_once_each_record_in_its_own_wording(synth, monkeypatch):
-    told, features = [], synth.condition.features
-    monkeypatch.setattr(synth.condition, "features", lambda *given: told.append(features(*given)) or told[-1])
+def test_a_batch_is_described_at_once_each_record_in_its_own_wording(synth, monkeypatch):
+    seen, features = [], synth.condition.features
+    monkeypatch.setattr(synth.condition, "features", lambda *given: seen.append(features(*given)) or seen[-1])
     seeds = [3, 11, 4]
     sounds = synth.batch(["no murmur", PROMPT, "no murmur"], seeds, num_inference_steps=1)
-    assert len(told) == 1
+    assert len(seen) == 1
     for i, (sound, seed) in enumerate(zip(sounds, seeds, strict=True)):
         alone = features([sound.record], seed)
         for name in alone:
-            torch.testing.assert_close(told[0][name][i], alone[name][0], atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(seen[0][name][i], alone[name][0], atol=1e-4, rtol=1e-4)
 
 
 def test_the_learnt_vocoder_is_a_switch(synth, base):
@@ -162,11 +162,49 @@ def test_an_edit_of_the_heart_rate_moves_the_beats(synth, base):
     [
         ({"prompt": "grade VII/VI systolic murmur"}, "VII"),
         ({"prompt": PROMPT, "duration": 100}, "duration"),
+        ({"prompt": PROMPT, "duration": float("nan")}, "duration: found nan, expected 1 to 60 s"),
+        ({"prompt": PROMPT, "num_inference_steps": 0}, "num_inference_steps: found 0, expected a whole number from 1"),
+        ({"prompt": PROMPT, "guidance_scale": 1e30}, "guidance_scale: found 1e.30, expected 0 to 100"),
+        ({"prompt": PROMPT, "seed": -1}, r"seed: found -1, expected a whole number from 0 to 2\*\*63 - 1"),
+        ({"prompt": PROMPT, "seed": 2**63}, "seed: found 9223372036854775808"),
+        ({"prompt": PROMPT, "seed": True}, "seed: found True"),
+        ({"prompt": PROMPT, "seed": 1.0}, "seed: found 1.0"),
+        ({"prompt": PROMPT, "seed": "1"}, "seed: found '1'"),
     ],
 )
 def test_what_can_not_be_made_is_refused_and_named(synth, arguments, named):
     with pytest.raises(DataError, match=named):
         synth(**arguments)
+
+
+def test_nonsense_is_refused_before_any_work(synth, base, monkeypatch):
+    monkeypatch.setattr(synth, "_read", lambda *given: pytest.fail("a prompt was read"))
+    for wrong in ({"num_inference_steps": -1}, {"guidance_scale": float("nan")}):
+        with pytest.raises(DataError, match=next(iter(wrong))):
+            synth(PROMPT, **wrong)
+        with pytest.raises(DataError, match=next(iter(wrong))):
+            synth.what_if(base, "no murmur", **wrong)
+    with pytest.raises(DataError, match="seed: found -3"):
+        synth.batch([PROMPT, PROMPT], seeds=[0, -3])
+
+
+def test_the_callers_arithmetic_changes_no_bit(synth):
+    """A seed of numpy, another default dtype, autocast: the same sound."""
+    few = {"duration": 1.0, "num_inference_steps": 2}
+    expected = synth(PROMPT, seed=5, **few)
+    assert type(expected.seed) is int
+    found = [synth(PROMPT, seed=np.int64(5), **few)]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found.append(synth(PROMPT, seed=5, **few))
+    torch.set_default_dtype(torch.float64)
+    try:
+        found += [made(PROMPT, seed=5, **few) for made in (synth, Synthesizer.from_pretrained())]
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for sound in found:
+        assert np.array_equal(sound.waveform, expected.waveform)
+        assert sound.seed == 5
 
 
 def test_as_many_seeds_as_prompts(synth):

@@ -15,16 +15,18 @@ from torch import nn
 
 from hldm.conditioning import ConditionEncoder
 from hldm.config import PROFILES, STAGES
+from hldm.data import DataError
 from hldm.data.records import ClinicalRecord, SystolicMurmur
+from hldm.engine import fit as loop
+from hldm.engine.fit import fit, moving_average
 from hldm.models import StructuredUNet
-from hldm.training import fit, loop, read_history, run_folder, train
-from hldm.training.diffusion import moving_average
+from hldm.training import read_history, run_folder, train
 from hldm.training.latents import rare_class_weights
 
 LOOP = """
 import sys, time, torch
 from torch import nn
-from hldm.training import fit
+from hldm.engine.fit import fit
 folder, pause = sys.argv[1], float(sys.argv[2])
 torch.manual_seed(0)
 net = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
@@ -155,6 +157,25 @@ def test_a_checkpoint_of_another_seed_is_not_continued(tmp_path):
     fit(net, step_loss, 2, folder=tmp_path, seed=1)
     with pytest.raises(ValueError, match="seed is 1, expected 2"):
         fit(net, step_loss, 4, folder=tmp_path, seed=2)
+
+
+@pytest.mark.parametrize(("where", "named"), [("loss", "loss nan, part inf"), ("gradient", "gradient of weight")])
+def test_training_stops_before_what_is_not_finite_reaches_the_weights(tmp_path, where, named):
+    net = nn.Linear(2, 1)
+
+    def step_loss(step, generator):
+        loss = net(torch.randn(4, 2, generator=generator)).square().mean()
+        if step == 5:  # the square root has no slope at 0
+            loss = loss * torch.nan if where == "loss" else loss + (0 * net.weight).abs().sqrt().sum()
+        return loss, {"part": float("inf") if step == 5 else 1.0}
+
+    with pytest.raises(DataError, match=rf"^step 6: {named}: expected finite numbers") as stopped:
+        fit(net, step_loss, 20, folder=tmp_path, save_seconds=0, log_every=2)
+    assert f"{tmp_path / 'checkpoint.pt'} holds what was learnt before" in str(stopped.value)
+    assert all(p.isfinite().all() for p in net.parameters())
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved["step"] == 4
+    assert all(value.isfinite().all() for value in saved["module"].values())
 
 
 def test_several_processes_are_refused_where_they_would_do_the_same_work(tmp_path, monkeypatch):

@@ -54,6 +54,7 @@ def ended(*processes) -> list[int]:
 
 def work(stage: str, folder: Path, cache: Path, death, batch_size: int, environment: dict[str, str]) -> None:
     """Train `stage` on the simulated corpus, saving every second step."""
+    from hldm.engine import denoising
     from hldm.models import MultiScaleVAE
     from hldm.training import diffusion, vae
 
@@ -65,7 +66,7 @@ def work(stage: str, folder: Path, cache: Path, death, batch_size: int, environm
         vae.fit = short
         vae.train_vae(PROFILE, folder, config=VAE, batch_size=batch_size, hop_seconds=5.12)
     else:
-        diffusion.fit = short
+        denoising.fit = short
         torch.manual_seed(0)
         diffusion.train_diffusion(
             PROFILE, folder, MultiScaleVAE(VAE).eval(), config=UNET, condition_config=CONDITION, batch_size=batch_size,
@@ -74,8 +75,8 @@ def work(stage: str, folder: Path, cache: Path, death, batch_size: int, environm
 
 
 def fit(module, step_loss, steps, *, death=None, **settings):
-    """`hldm.training.fit` that saves every second step, and may be the death of its process."""
-    from hldm.training import loop
+    """`hldm.engine.fit.fit` that saves every second step, and may be the death of its process."""
+    from hldm.engine import fit as loop
 
     def mortal(step, generator):
         if death and step == death[0]:

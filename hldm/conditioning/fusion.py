@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hldm.conditioning.text import TextEncoder
 
 
-class ConditionEncoder(Pretrained, Conditioning):
+class ConditionEncoder(Conditioning, Pretrained):
     """Fusion of Eq. 1, in two steps: `features` once a record, `forward` at every training step.
 
     Parameters

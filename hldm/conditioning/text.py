@@ -27,11 +27,6 @@ class TextEncoder:
         A ``from_pretrained`` folder or the name of a model on the Hugging Face hub, such as
         ``"emilyalsentzer/Bio_ClinicalBERT"`` (the paper's family; 768 wide). Default: the compact BERT of this
         project, which needs no network. A folder that this project has written is checked against its sums.
-    frozen : bool
-        Whether `encode` runs without gradients.
-    device : str or torch.device
-    max_length : int
-        Longer texts are cut to this many tokens.
 
     Raises
     ------
@@ -41,14 +36,9 @@ class TextEncoder:
         Where a folder of this project is not as its sums say, or another one is damaged.
     """
 
-    def __init__(
-        self,
-        name: str | Path | None = None,
-        *,
-        frozen: bool = True,
-        device: str | torch.device = "cpu",
-        max_length: int = 256,
-    ):
+    MAX_LENGTH = 256  # tokens; longer texts are cut
+
+    def __init__(self, name: str | Path | None = None):
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
 
@@ -65,12 +55,11 @@ class TextEncoder:
         try:
             with refusing(f"text encoder {self.name!r}", expected):
                 self.tokenizer = AutoTokenizer.from_pretrained(self.name)
-                self.model = AutoModel.from_pretrained(self.name).to(device)
+                self.model = AutoModel.from_pretrained(self.name)
         finally:
             if bars:
                 logging.enable_progress_bar()
-        self.frozen, self.max_length = frozen, max_length
-        self.model.eval().requires_grad_(not frozen)
+        self.model.eval().requires_grad_(False)
         self.mean, self.spread = torch.zeros(self.width), torch.ones(self.width)
         if (statistics := folder / STATISTICS).is_file():
             with refusing(statistics, f"mean and spread, {self.width} numbers each"):
@@ -104,15 +93,9 @@ class TextEncoder:
         Narratives share most of their words, so most of every mean over tokens is the same: what tells two records
         apart would be lost in the layer norm of Eq. 1.
         """
-        with torch.no_grad():
-            pooled = self.pooled(texts)
+        pooled = self.pooled(texts)
         self.mean, self.spread = pooled.mean(0), pooled.std(0) + 1e-6
         return self
-
-    @property
-    def standardised(self) -> bool:
-        """Whether `standardise` has been called, here or before the model was saved."""
-        return bool(self.mean.any())
 
     def save_standardisation(self, folder: str | Path) -> None:
         """Write mean and spread beside the model's weights, and the sums of all that lies there."""
@@ -130,12 +113,12 @@ class TextEncoder:
             return torch.empty(0, self.width)
         return torch.cat(pooled).cpu()[torch.tensor(order).argsort()]
 
+    @torch.no_grad()
     def _pool(self, texts: list[str]) -> Tensor:
         tokens = self.tokenizer(
-            texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+            texts, padding=True, truncation=True, max_length=self.MAX_LENGTH, return_tensors="pt"
         ).to(self.model.device)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return mean_pool(self.model(**tokens).last_hidden_state, tokens["attention_mask"])
+        return mean_pool(self.model(**tokens).last_hidden_state, tokens["attention_mask"])
 
 
 def readable(folder: Path) -> list[str]:

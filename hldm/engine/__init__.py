@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "condition": ["Condition", "Conditioning"],
         "denoising": ["train_denoiser"],
-        "fit": ["fit"],
         "latents": ["Latents"],
         "process": ["GaussianDiffusion"],
     },

@@ -19,7 +19,7 @@ class Condition(NamedTuple):
     tokens : Tensor (batch, tokens, width)
         Distinct views of the same knowledge, for cross-attention.
     position : Tensor (batch, frames), optional
-        Where each frame of the latent lies in time, such as its place in the heartbeat. It rides along with the
+        Where each frame of the latent lies, such as its place in a cycle that is asked for. It rides along with the
         frames: it is cut into windows as they are, and no dropout touches it.
     """
 

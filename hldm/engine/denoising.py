@@ -52,9 +52,9 @@ def train_denoiser(
     added_loss: Callable[[Denoised], tuple[Tensor, dict[str, float]]] | None = None,
     after_update: Callable[[int, nn.ModuleDict], None] | None = None,
     grown: bool = False,
-    run: Mapping[str, object] | None = None,
     learning_rate: float = 5e-4,
     seed: int = 0,
+    run: Mapping[str, object] | None = None,
 ) -> tuple[nn.ModuleDict, list[dict[str, float]]]:
     """Train a denoiser and its conditioning module together; an interrupted run resumes (see `fit`).
 

@@ -37,6 +37,9 @@ class GaussianDiffusion:
         self.scheduler = DDPMScheduler(
             config.train_steps, beta_schedule=config.schedule, prediction_type=config.prediction, clip_sample=False
         )
+        ratios = 0.5 * self.log_snr(torch.arange(config.train_steps))
+        #: Of the reverse process: with more, a step would be visited twice, and the solver divide by nothing.
+        self.most_steps = int((ratios > FIRST_LOG_RATIO).sum()) - 1
 
     def log_snr(self, step: Tensor) -> Tensor:
         """log(alpha_bar / (1 - alpha_bar)) at steps t."""
@@ -120,12 +123,12 @@ class GaussianDiffusion:
         Raises
         ------
         DataError
-            For steps that are no whole number from 1 to `train_steps`, or a scale outside 0 to `MOST_GUIDANCE`.
+            For steps that are no whole number from 1 to `most_steps`, or a scale outside 0 to `MOST_GUIDANCE`.
         """
         steps = self.config.inference_steps if num_inference_steps is None else num_inference_steps
         scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
         return (
-            whole_number(steps, "num_inference_steps", 1, self.config.train_steps),
+            whole_number(steps, "num_inference_steps", 1, self.most_steps),
             real_number(scale, "guidance_scale", 0.0, MOST_GUIDANCE),
         )
 

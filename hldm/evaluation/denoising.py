@@ -15,11 +15,11 @@ import torch
 
 from hldm.conditioning import ConditionEncoder
 from hldm.config import SUBSPACES
+from hldm.engine.latents import Latents
 from hldm.engine.process import GaussianDiffusion
 from hldm.evaluation.resampling import Sample, interval
 from hldm.evaluation.result import Row, table
 from hldm.models.unet import StructuredUNet
-from hldm.training.latents import EncodedClips
 
 #: Noise levels, log(signal / noise) in power: from nearly all noise to nearly none.
 LOG_SNRS = (-4.0, -2.0, 0.0, 2.0, 4.0)
@@ -27,14 +27,14 @@ LOG_SNRS = (-4.0, -2.0, 0.0, 2.0, 4.0)
 
 @torch.no_grad()
 def epsilon_errors(
-    unet: StructuredUNet, condition: ConditionEncoder, clips: EncodedClips, log_snr: float, *, batch_size: int = 64,
+    unet: StructuredUNet, condition: ConditionEncoder, clips: Latents, log_snr: float, *, batch_size: int = 64,
     seed: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor, float]:  # fmt: skip
     """Mean squared errors of epsilon at one noise level, of the network with the condition and of the linear guess.
 
     Parameters
     ----------
-    clips : EncodedClips
+    clips : Latents
     log_snr : float
         The nearest step is taken.
     seed : int
@@ -63,15 +63,16 @@ def epsilon_errors(
 
 
 def denoising_table(
-    unet: StructuredUNet, condition: ConditionEncoder, clips: EncodedClips, data: str, *,
+    unet: StructuredUNet, condition: ConditionEncoder, clips: Latents, data: str, *,
     log_snrs: Sequence[float] = LOG_SNRS, seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
     """SNPA of every subspace and of all, means over the noise levels, and the error of z_0 at each level.
 
     Parameters
     ----------
-    clips : EncodedClips
-        On the CPU, as both models are; none that they were trained on.
+    clips : Latents
+        As `hldm.training.latents.encoded` makes them, with their `patients`; on the CPU, as both models are, and none
+        that they were trained on.
     data : str
         How the table names the clips.
 

@@ -39,7 +39,6 @@ def train_diffusion(
     curriculum: Curriculum | None = Curriculum(),
     batch_size: int = 48,
     hop_seconds: float = 1.28,
-    learning_rate: float | None = None,
     device: str | torch.device = "cpu",
     seed: int = 0,
     start_from: str | os.PathLike | None = None,
@@ -103,13 +102,12 @@ def train_diffusion(
             if step + 1 == end and processes.is_main_process:
                 _save(Path(folder) / "curriculum" / phase, averages)
 
-    rate = learning_rate or LEARNING_RATES[stage]
     averages, log = train_denoiser(
         unet, condition, data.to(device), steps, process, folder=Path(folder) / f"diffusion{stage}", groups=SUBSPACES,
         batch_size=batch_size, chances=rare_class_weights(data.records) if stage == 3 else None,
         level_weight=process.epsilon_weight if stage == 3 else None,
         group_weights=curriculum.weights if curriculum else None, added_loss=weights_loss, after_update=keep_phase,
-        grown=start_from is not None, learning_rate=rate, seed=seed + stage,
+        grown=start_from is not None, learning_rate=LEARNING_RATES[stage], seed=seed + stage,
         run={"unet": unet.config, "condition": condition.config, "curriculum": curriculum, "clips": len(clips)},
     )  # fmt: skip
     trained = averages["denoiser"], averages["conditioning"]
@@ -117,7 +115,7 @@ def train_diffusion(
         write_history(folder, stage, log, start_from)
         scores = score_denoiser(*trained, vae, profile)
         training = {"stage": stage, "updates": steps, "batch": whole, "clips": len(clips),
-                    "time-warped clips": len(warped), "learning rate": rate, "seed": seed}  # fmt: skip
+                    "time-warped clips": len(warped), "learning rate": LEARNING_RATES[stage], "seed": seed}  # fmt: skip
         _write_cards(_save(folder, averages), scores, training)
     processes.wait_for_everyone()
     return *trained, log
@@ -136,15 +134,14 @@ def _models(
 
 
 def _save(folder: str | os.PathLike, averages: nn.ModuleDict) -> dict[str, Path]:
-    """Write both models as ``NAME.safetensors``, in half precision; returns where."""
-    models = {"unet": averages["denoiser"], "condition": averages["conditioning"]}
-    return {name: model.save(folder) for name, model in models.items()}
+    """Write both models, in half precision; returns where."""
+    return {name: model.save(folder) for name, model in averages.items()}
 
 
 def _write_cards(paths: dict[str, Path], scores: dict[str, float], training: dict[str, object]) -> None:
     names = {
-        "unet": "Structured U-Net with Medical Attention (Eq. 4, 5).",
-        "condition": "Fusion of text and graph (Eq. 1).",
+        "denoiser": "Structured U-Net with Medical Attention (Eq. 4, 5).",
+        "conditioning": "Fusion of text and graph (Eq. 1).",
     }
     for name, path in paths.items():
         write_card(
