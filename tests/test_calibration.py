@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from benchmarks.calibration import calibrate
 from hldm.data import CircorCorpus, ClinicalRecord, Recording, Segment, State, SystolicMurmur, simulate
-from hldm.data.calibration import calibrate
 from hldm.data.measurement import compare, measure, measure_all, twins
 from hldm.data.priors.constants import calibration, constant
 

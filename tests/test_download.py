@@ -1,21 +1,27 @@
 """Downloads against a server on this machine that drops, truncates, lies and forgets."""
 
+import contextlib
+import errno
 import hashlib
+import os
+import pickle
 import re
+import sys
 import threading
+import time
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
-import pooch.core
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hldm.data import DataError
-from hldm.data.download import SOURCES, SUMS, DownloadError, Source, download, read_sums
+from hldm.data.download import SOURCES, SUMS, DownloadError, Source, _Fetcher, download
+from hldm.data.sums import read_sums
 
+MODULE = sys.modules["hldm.data.download"]  # as an attribute, `download` is the function
 FILES = {
     "training_data.csv": b"Patient ID,Murmur\n1,Absent\n",
     "training_data/1_AV.wav": bytes(range(256)) * 800,  # 200 kB: several blocks
@@ -36,8 +42,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         name = unquote(urlsplit(self.path).path).removeprefix("/set/")
-        wanted = self.headers.get("Range")
-        self.server.requests.append((name, wanted))
+        self.server.requests.append(name)
         script = self.server.script[name]
         step = script.pop(0) if len(script) > 1 or (script and script[0][-1] != "*") else (script or ["ok"])[0]
         step = step.rstrip("*")  # "404*" stays, "404" happens once
@@ -46,23 +51,25 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(int(step) if step.isdigit() else 404, b"")
         if step == "wrong":
             body = b"?" * len(body)
-        start = 0
-        if wanted and step != "no-range":
-            start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
-            if start >= len(body):
-                return self.answer(416, b"", {"Content-Range": f"bytes */{len(body)}"})
-        part = body[start:]
-        headers = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if start else {}
         if step == "drop":
-            return self.answer(206 if start else 200, part[: len(part) // 2], headers, claimed=len(part))
+            return self.answer(200, body[: len(body) // 2], claimed=len(body))
+        if step == "trickle":
+            self.answer(200, b"", claimed=len(body))
+            for _ in range(20):
+                self.wfile.write(b"?")
+                time.sleep(0.02)
+            return None
+        if step == "endless":
+            self.answer(200, b"", claimed=10**12)
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(body)
         if step == "truncate":
-            part = part[: len(part) // 2]
-        return self.answer(206 if start else 200, part, headers)
+            body = body[: len(body) // 2]
+        return self.answer(200, body)
 
-    def answer(self, status, body, headers=(), claimed=None):
+    def answer(self, status, body, claimed=None):
         self.send_response(status)
-        for key, value in dict(headers).items():
-            self.send_header(key, value)
         self.send_header("Content-Length", str(len(body) if claimed is None else claimed))
         self.end_headers()
         self.wfile.write(body)
@@ -76,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch):
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(pooch.core, "time", SimpleNamespace(sleep=lambda seconds: None))
+    monkeypatch.setattr(MODULE, "sleep", lambda seconds: None)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.files = {**FILES, SUMS: sums_of(FILES)}
     server.script, server.requests = defaultdict(list), []
@@ -93,24 +100,13 @@ def fetch(server, tmp_path):
     source = Source("small", server.url, size=300_000, files=len(FILES))
 
     def fetch(source=source, **options):
-        return download(source, tmp_path / "small", **{"retries": 2, "progress": False, **options})
+        return download(source, tmp_path / source.name, **{"retries": 2, "progress": False, **options})
 
     return fetch
 
 
 def content(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def requests_for(server, name):
-    return [wanted for asked, wanted in server.requests if asked == name]
-
-
-def assert_resumed(ranges, arrived):
-    """Each request asks for what follows the bytes that had arrived; less than a block may be asked for again."""
-    starts = [int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) for wanted in ranges]
-    assert len(starts) == len(arrived)
-    assert all(0 <= came - start <= 8192 for start, came in zip(starts, arrived, strict=True))
 
 
 def test_brings_every_file_and_leaves_nothing_else(server, fetch, tmp_path):
@@ -126,50 +122,80 @@ def test_a_complete_set_is_not_fetched_again(server, fetch):
     assert server.requests == []
 
 
-def test_a_dropped_connection_is_resumed_inside_the_file(server, fetch):
-    server.script[WAV] = ["drop", "drop", "ok"]
-    folder = fetch()
-    assert content(folder) == server.files
-    first, *resumed = requests_for(server, WAV)
-    assert first is None
-    assert_resumed(resumed, [len(FILES[WAV]) / 2, len(FILES[WAV]) * 3 / 4])
-
-
 def test_an_interrupted_download_fetches_only_what_is_missing(server, fetch, tmp_path):
     server.script[WAV] = ["drop", "503*"]
     with pytest.raises(DownloadError, match=re.escape(f"{server.url}/{WAV}")):
         fetch(connections=1)
     assert not (tmp_path / "small").exists()
-    there = set(content(tmp_path / "small.partial"))
-    assert {"training_data.csv", WAV + ".part"} <= there
+    there = set(content(tmp_path / "small.partial" / "small"))
+    assert {SUMS, "training_data.csv"} <= there <= {SUMS, *FILES} - {WAV}
 
     server.script.clear()
     server.requests.clear()
     assert content(fetch(connections=1)) == server.files
-    assert_resumed(requests_for(server, WAV), [len(FILES[WAV]) / 2])
-    assert requests_for(server, "training_data.csv") == []
+    assert sorted(server.requests) == sorted({SUMS, *FILES} - there | {SUMS})
+    assert [p.name for p in tmp_path.iterdir()] == ["small"]
+
+
+def test_what_a_killed_process_left_is_gone_after_the_next_run(server, fetch, tmp_path):
+    server.script[WAV] = ["404*"]
+    with pytest.raises(DownloadError):
+        fetch()
+    (tmp_path / "small.partial" / "small" / (WAV + ".part")).write_bytes(b"half")
+    server.script.clear()
+    assert content(fetch()) == server.files
+
+
+def test_a_folder_of_somebody_else_is_left_alone(server, fetch, tmp_path):
+    (tmp_path / "small.partial").mkdir()
+    (tmp_path / "small.partial" / "thesis.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"small\.partial is in the way"):
+        fetch()
+    assert content(tmp_path) == {"small.partial/thesis.txt": b"mine"}
+    assert server.requests == []
 
 
 def test_a_finished_file_that_rotted_is_fetched_again(server, fetch, tmp_path):
     server.script[WAV] = ["404*"]
     with pytest.raises(DownloadError):
         fetch(connections=1)
-    (tmp_path / "small.partial" / "training_data.csv").write_bytes(b"rotten")
+    (tmp_path / "small.partial" / "small" / "training_data.csv").write_bytes(b"rotten")
     server.script.clear()
     assert content(fetch()) == server.files
 
 
-def test_a_server_that_ignores_range_still_yields_the_file(server, fetch):
-    server.script[WAV] = ["drop", "no-range"]
+def test_a_full_disk_is_said_and_nothing_half_is_left(server, fetch, tmp_path, monkeypatch):
+    transfer = _Fetcher._transfer
+
+    def full(self, name, file):
+        transfer(self, name, file)
+        if name == WAV:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+
+    monkeypatch.setattr(_Fetcher, "_transfer", full)
+    with pytest.raises(OSError, match="No space left"):
+        fetch(connections=1)
+    assert not (tmp_path / "small").exists()
+    assert set(content(tmp_path / "small.partial" / "small")) <= {SUMS, *FILES} - {WAV}
+    monkeypatch.setattr(_Fetcher, "_transfer", transfer)
     assert content(fetch()) == server.files
 
 
-def test_a_part_that_is_already_whole_is_kept(server, fetch, tmp_path):
-    part = tmp_path / "small.partial" / (WAV + ".part")
-    part.parent.mkdir(parents=True)
-    part.write_bytes(FILES[WAV])
+def test_a_server_that_sends_no_end_is_stopped(server, fetch, tmp_path):
+    server.script[WAV] = ["endless"]
+    source = Source("small", server.url, size=0, largest=10**6)
+    with pytest.raises(DownloadError, match=r"1_AV\.wav.*more than 1,000,000 bytes"):
+        fetch(source)
+    assert len(content(tmp_path / "small.partial" / "small").get(WAV, b"")) == 0
+
+
+def test_a_server_that_trickles_is_given_up(server, fetch, monkeypatch):
+    monkeypatch.setattr(MODULE, "PATIENCE", 0.1)
+    server.script[WAV] = ["trickle", "ok"]
     assert content(fetch()) == server.files
-    assert requests_for(server, WAV) == [f"bytes={len(FILES[WAV])}-"]
+    server.script[WAV] = ["trickle*"]
+    with pytest.raises(DownloadError, match="bytes a second"):
+        fetch(Source("other", server.url, size=0))
 
 
 @pytest.mark.parametrize("fault", ["truncate", "wrong", "500", "429", "drop"])
@@ -187,14 +213,14 @@ def test_bytes_that_stay_wrong_are_refused(server, fetch, tmp_path, fault):
     assert WAV in str(caught.value)
     assert f"sha256:{digest} from {server.url}/{WAV}" in str(caught.value)
     assert not (tmp_path / "small").exists()
-    assert len(requests_for(server, WAV)) == 3
+    assert len([name for name in server.requests if name == WAV]) == 3
 
 
 def test_a_file_the_server_lacks_is_named_at_once(server, fetch, tmp_path):
     del server.files[WAV]
     with pytest.raises(DownloadError, match=r"1_AV\.wav.* HTTP 404 .*expected HTTP 200"):
         fetch()
-    assert len(requests_for(server, WAV)) == 1
+    assert len([name for name in server.requests if name == WAV]) == 1
     assert not (tmp_path / "small").exists()
 
 
@@ -207,14 +233,15 @@ def test_nobody_there(fetch):
     "name", ["../outside.txt", "/etc/outside", "a/../../outside", "C:/outside", "a\\..\\outside", "link/outside"]
 )
 def test_no_name_leaves_the_folder(server, fetch, tmp_path, name):
-    (tmp_path / "small.partial").mkdir()
-    (tmp_path / "small.partial" / "link").symlink_to(tmp_path)
+    (tmp_path / "small.partial" / "small").mkdir(parents=True)
+    (tmp_path / "small.partial" / ".hldm").touch()
+    (tmp_path / "small.partial" / "small" / "link").symlink_to(tmp_path)
     server.files[SUMS] = sums_of({**FILES, name: b"x"})
     source = Source("small", server.url, size=0)
     with pytest.raises(DataError, match=r"SHA256SUMS\.txt: line 5: .*expected a file inside the folder"):
         fetch(source)
     assert not (tmp_path / "outside.txt").exists()
-    assert {asked for asked, _ in server.requests} == {SUMS}
+    assert set(server.requests) == {SUMS}
 
 
 @given(st.text(min_size=1).filter(lambda name: name.strip() == name and len(name.splitlines()) == 1))
@@ -222,7 +249,7 @@ def test_whatever_the_sums_say_stays_inside(tmp_path_factory, name):
     folder = tmp_path_factory.getbasetemp()
     (folder / SUMS).write_text(f"{'0' * 64} {name}\n", encoding="utf-8", errors="replace")
     try:
-        names = read_sums(Source("any", "", size=0), folder)
+        names = read_sums(folder)
     except DataError:
         return
     assert all((folder / n).resolve().is_relative_to(folder.resolve()) for n in names)
@@ -289,3 +316,8 @@ def test_the_fingerprint_is_that_of_the_real_sums(circor):
     rows = [line.split(maxsplit=1) for line in (circor.root / SUMS).read_text().splitlines()]
     rows = sorted(f"{digest} {name}\n" for digest, name in rows if name.startswith(source.fingerprint[0]))
     assert hashlib.sha256("".join(rows).encode()).hexdigest() == source.fingerprint[1]
+
+
+def test_an_error_comes_whole_out_of_another_process():
+    error = DownloadError("a.wav", "http://a/a.wav", "HTTP 404", "HTTP 200")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -1,7 +1,8 @@
 """Fetching a published data set: resumed where it broke off, checked file by file, whole or not at all.
 
-Everything lands in ``<destination>.partial`` first. Only when every file there has the SHA-256 sum that the
-publisher's own ``SHA256SUMS.txt`` gives is the folder renamed, so a data set under its final name is complete.
+Everything lands in ``<destination>.partial`` first, a folder that is marked as this program's own. Only when every
+file there has the SHA-256 sum that the publisher's own ``SHA256SUMS.txt`` gives is it moved, so a data set under its
+final name is complete.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from time import monotonic, sleep
+from typing import BinaryIO
 from urllib.parse import quote
 
 from hldm.data.errors import DataError
-from hldm.paths import cache_folder
+from hldm.data.sums import SUMS, differing, digest, read_sums
+from hldm.paths import cache_folder, workplace
 
-SUMS = "SHA256SUMS.txt"
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of a body
+SLOWEST = 1000  # bytes a second: who sends less, once PATIENCE seconds have passed, is taken for dead
+PATIENCE = 30
 
 
 class DownloadError(OSError):
@@ -33,6 +36,9 @@ class DownloadError(OSError):
     def __init__(self, file: str | os.PathLike, url: str, found: object, expected: str):
         self.file, self.url, self.found, self.expected = file, url, found, expected
         super().__init__(f"{file} from {url}: {found}; expected {expected}")
+
+    def __reduce__(self):
+        return type(self), (self.file, self.url, self.found, self.expected)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Source:
         The folder's address; a file's address is this, a slash, and the file's name.
     size : int
         Bytes on disk, about.
+    largest : int
+        Bytes that no single file exceeds; whatever a server sends beyond is refused.
     files : int or None
         How many files its sums list; None accepts any number.
     fingerprint : (str, str) or None
@@ -59,6 +67,7 @@ class Source:
     name: str
     url: str
     size: int
+    largest: int = 64_000_000
     files: int | None = None
     fingerprint: tuple[str, str] | None = None
     terms: str = ""
@@ -69,6 +78,7 @@ SOURCES = {
         name="circor",
         url="https://physionet.org/files/circor-heart-sound/1.0.3",
         size=600_000_000,
+        largest=4_000_000,  # a recording has half a megabyte, the sums have one
         files=10_434,  # 3,163 recordings of three files, 942 patients of one, and three for the whole
         fingerprint=("training_data/8519", "1247eb71767155ae66a53b6b313cad964755b5d52382c69e58ff47963e85e370"),
         terms="CirCor DigiScope Phonocardiogram Dataset 1.0.3 (Oliveira et al. 2022, "
@@ -126,54 +136,39 @@ def download(
         verify(dataset, destination)
         return destination
 
-    staging = destination.with_name(destination.name + ".partial")
-    _check_space(dataset, staging, url)
-    staging.mkdir(parents=True, exist_ok=True)
-    (staging / SUMS).unlink(missing_ok=True)  # may be of another release: always fetched anew
-    with _transfer(staging, url, retries, connections) as fetch:
-        fetch(SUMS, None)
-        sums = read_sums(dataset, staging)
-        for folder in {(staging / name).parent for name in sums}:  # pooch's own makedirs races with itself
-            folder.mkdir(parents=True, exist_ok=True)
-        _fetch_all(fetch, sums, dataset.name, connections, progress)
-
-    for path in staging.rglob("*"):  # what a killed process left behind
-        if path.is_file() and path.relative_to(staging).as_posix() not in (*sums, SUMS):
-            path.unlink()
-    if destination.exists():
-        destination.rmdir()
-    staging.rename(destination)
+    _check_space(dataset, destination, url)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with workplace(destination.with_name(destination.name + ".partial"), keep=True) as staging:
+        folder = staging / destination.name
+        folder.mkdir(exist_ok=True)
+        (folder / SUMS).unlink(missing_ok=True)  # may be of another release: always fetched anew
+        with _Fetcher(dataset, folder, url, retries, connections) as fetch:
+            fetch(SUMS)
+            sums = sums_of(dataset, folder)
+            _fetch_all(fetch, sums, dataset.name, connections, progress)
+        for path in folder.rglob("*"):  # what a killed process left behind
+            if path.is_file() and path.relative_to(folder).as_posix() not in (*sums, SUMS):
+                path.unlink()
+        if destination.exists():
+            destination.rmdir()
+        folder.rename(destination)
     return destination
 
 
-def read_sums(source: Source, folder: Path) -> dict[str, str]:
+def sums_of(source: Source, folder: Path) -> dict[str, str]:
     """File names and SHA-256 sums from a folder's ``SHA256SUMS.txt``, checked against the `source`.
 
     Raises
     ------
     DataError
-        For a line of another form, a name that leaves the folder, or another release's sums.
+        As of `read_sums`, and for another release's sums.
     """
-    path = folder / SUMS
-    sums: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        if not line.strip():
-            continue
-        match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(\S.*)", line.rstrip())
-        if not match:
-            raise DataError("a SHA-256 sum and a file name", file=path, field=f"line {number}", value=line[:120])
-        digest, name = match[1].lower(), match[2].removeprefix("./")
-        if not _stays_inside(name, folder):
-            raise DataError("a file inside the folder", file=path, field=f"line {number}", value=name)
-        if sums.setdefault(name, digest) != digest:
-            raise DataError("one sum per file", file=path, field=f"line {number}", value=name)
-    sums.pop(SUMS, None)
-
+    path, sums = folder / SUMS, read_sums(folder)
     if len(sums) != (source.files or len(sums)) or not sums:
         raise DataError(f"{source.files or 'some'} files", file=path, field="lines", value=len(sums))
     if source.fingerprint:
         start, expected = source.fingerprint
-        rows = sorted(f"{digest} {name}\n" for name, digest in sums.items() if name.startswith(start))
+        rows = sorted(f"{sum_} {name}\n" for name, sum_ in sums.items() if name.startswith(start))
         found = hashlib.sha256("".join(rows).encode()).hexdigest()
         if found != expected:
             raise DataError(f"those of {source.url} ({expected})", file=path, field=f"{start}*", value=found)
@@ -188,74 +183,28 @@ def verify(source: Source, folder: str | os.PathLike) -> None:
     DataError
         For a missing or changed file; the message names the first one.
     """
-    import pooch
-
     folder = Path(folder)
     whole = f"the complete data set {source.name!r} (move the folder away, or choose another, to download it)"
     if not (folder / SUMS).is_file():
         raise DataError(whole, file=folder, field=SUMS, value="no such file")
-    for name, digest in read_sums(source, folder).items():
+    for name in sums_of(source, folder):
         if not (folder / name).is_file():
             raise DataError(whole, file=folder / name, value="no such file")
-        found = pooch.file_hash(str(folder / name))
-        if found != digest:
-            raise DataError(f"sha256:{digest} and {whole}", file=folder / name, field="sha256", value=found)
+    for problem in differing(folder):
+        raise DataError(f"{problem.expected} and {whole}", file=problem.file, field=problem.field, value=problem.value)
 
 
-def _stays_inside(name: str, folder: Path) -> bool:
-    parts = PurePosixPath(name).parts
-    plain = not re.search(r"[\\:\x00-\x1f]", name) and not name.startswith("/") and ".." not in parts
-    # A link planted in the folder must not lead out of it either.
-    return plain and (folder / name).resolve().is_relative_to(folder.resolve())
-
-
-def _check_space(source: Source, staging: Path, url: str) -> None:
-    have = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
-    existing = next(parent for parent in staging.absolute().parents if parent.exists())
+def _check_space(source: Source, destination: Path, url: str) -> None:
+    partial = destination.with_name(destination.name + ".partial")
+    have = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
+    existing = next(parent for parent in destination.absolute().parents if parent.exists())
     free, needed = shutil.disk_usage(existing).free, source.size - have
     if free < needed:
         found = f"{free / 1e6:,.0f} MB are free"
         raise DownloadError(existing, url, found, f"room for {needed / 1e6:,.0f} MB")
 
 
-@contextmanager
-def _transfer(staging: Path, url: str, retries: int, connections: int) -> Iterator:
-    """A function ``fetch(name, digest)`` that brings one file into `staging`, unless it is there already."""
-    import pooch
-    import requests
-
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel("WARNING")  # otherwise one line for each of ten thousand files
-    with requests.Session() as session:
-        adapter = requests.adapters.HTTPAdapter(pool_maxsize=connections)
-        session.mount("http://", adapter)
-        session.mount("https://", adapter)
-
-        def fetch(name: str, digest: str | None) -> None:
-            files = pooch.create(
-                staging,
-                base_url=f"{url}/",
-                registry={name: digest and f"sha256:{digest}"},
-                urls={name: f"{url}/{quote(name)}"},
-                retry_if_failed=retries,
-            )
-            try:
-                files.fetch(name, downloader=_Resumed(name, staging / f"{name}.part", session))
-            except requests.RequestException as error:
-                found = f"{type(error).__name__} in each of {retries + 1} attempts ({error})"
-                raise DownloadError(name, f"{url}/{name}", found, "the whole file") from error
-            except ValueError as error:  # pooch's word for a wrong sum
-                found = f"other bytes in each of {retries + 1} attempts"
-                raise DataError(f"sha256:{digest} from {url}/{name}", file=name, value=found) from error
-
-        try:
-            yield fetch
-        finally:
-            logger.setLevel(level)
-
-
-def _fetch_all(fetch, sums: dict[str, str], title: str, connections: int, progress: bool) -> None:
+def _fetch_all(fetch: _Fetcher, sums: dict[str, str], title: str, connections: int, progress: bool) -> None:
     from tqdm import tqdm
 
     with (
@@ -267,37 +216,85 @@ def _fetch_all(fetch, sums: dict[str, str], title: str, connections: int, progre
             bar.update()
 
 
-class _Resumed:
-    """A pooch downloader that keeps what arrived in `part` and asks for the rest (HTTP Range).
+class _Fetcher:
+    """Brings single files of a published folder: each whole and with its sum, or not at all."""
 
-    Pooch calls it again after a dropped connection or a wrong sum, each time with a fresh `output_file`.
-    """
-
-    def __init__(self, name: str, part: Path, session):
-        self.name, self.part, self.session = name, part, session
-
-    def __call__(self, url: str, output_file: str, pooch) -> None:
+    def __init__(self, source: Source, folder: Path, url: str, retries: int, connections: int):
         import requests
 
-        part = self.part
-        have = part.stat().st_size if part.exists() else 0
-        headers = {"Accept-Encoding": "identity"}  # a compressed body has other byte positions
-        if have:
-            headers["Range"] = f"bytes={have}-"
-        with self.session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            if response.status_code == 416:  # nothing left to send: the checksum decides what we have
-                os.replace(part, output_file)
-                return
+        self.source, self.folder, self.url, self.retries = source, folder, url, retries
+        self.session = requests.Session()
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=connections)
+        self.session.mount("http://", adapter)
+        self.session.mount("https://", adapter)
+
+    def __enter__(self) -> _Fetcher:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.session.close()
+
+    def __call__(self, name: str, sum_: str | None = None) -> None:
+        """Bring one file, unless it is there; without a sum, whatever comes."""
+        import requests
+
+        path = self.folder / name
+        if sum_ and path.is_file() and digest(path) == sum_:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
+        for attempt in range(self.retries + 1):
+            sleep(min(attempt, 10))
+            try:
+                with part.open("wb") as file:
+                    self._transfer(name, file)
+                if sum_ in (None, digest(part)):
+                    os.replace(part, path)
+                    return
+                failure = None
+            except requests.RequestException as error:  # may pass; a full disk and a DownloadError will not
+                failure = error
+            finally:
+                part.unlink(missing_ok=True)
+        url = f"{self.url}/{name}"
+        if failure is None:
+            found = f"other bytes in each of {self.retries + 1} attempts"
+            raise DataError(f"sha256:{sum_} from {url}", file=name, value=found)
+        found = f"{type(failure).__name__} in each of {self.retries + 1} attempts ({failure})"
+        raise DownloadError(name, url, found, "the whole file") from failure
+
+    def _transfer(self, name: str, file: BinaryIO) -> None:
+        """One attempt.
+
+        Raises
+        ------
+        requests.RequestException
+            For what may pass: a connection that drops or is too slow, a server that is busy.
+        DownloadError
+            For what will not.
+        """
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        began, arrived, most = monotonic(), 0, self.source.largest
+        headers = {"Accept-Encoding": "identity"}  # so that lengths are those of the file
+        with self.session.get(f"{self.url}/{quote(name)}", headers=headers, stream=True, timeout=TIMEOUT) as response:
             if response.status_code >= 500 or response.status_code in (408, 429):
-                response.raise_for_status()  # passing troubles, which pooch retries
-            if response.status_code not in (200, 206):
+                response.raise_for_status()
+            if response.status_code != 200:
                 status = f"HTTP {response.status_code} {response.reason}"
-                raise DownloadError(self.name, url, status, "HTTP 200")
-            resumed = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-            with part.open("ab" if have and resumed else "wb") as file:
-                for block in response.iter_content(4096):  # what is lost when the connection drops
+                raise DownloadError(name, f"{self.url}/{name}", status, "HTTP 200")
+            announced = response.headers.get("Content-Length")
+            try:
+                while block := response.raw.read1(1 << 16):
+                    arrived += len(block)
+                    if arrived > most:
+                        found = f"more than {most:,} bytes"
+                        raise DownloadError(name, f"{self.url}/{name}", found, f"at most {most:,} bytes")
                     file.write(block)
-        length = response.headers.get("Content-Length")
-        if length is not None and response.raw.tell() != int(length):
-            raise requests.ConnectionError(f"{response.raw.tell()} of {length} bytes arrived")
-        os.replace(part, output_file)
+                    if (elapsed := monotonic() - began) > PATIENCE and arrived < SLOWEST * elapsed:
+                        raise requests.ConnectionError(f"{arrived / elapsed:.0f} bytes a second")
+            except HTTPError as error:
+                raise requests.ConnectionError(str(error)) from error
+        if announced is not None and arrived != int(announced):
+            raise requests.ConnectionError(f"{arrived} of {announced} bytes arrived")

@@ -63,13 +63,15 @@ class Defects:
     def __init__(self, strict: bool = False):
         self.strict = strict
         self.problems: list[DataError] = []
+        self._said: set[str] = set()
 
     def __call__(self, problem: DataError) -> None:
         if self.strict:
             raise problem
-        if str(problem) not in map(str, self.problems):
+        if str(problem) not in self._said:
+            self._said.add(str(problem))
             self.problems.append(problem)
-            warnings.warn(f"left out: {problem}", stacklevel=2)
+            warnings.warn(f"left out: {problem}", stacklevel=4)  # where somebody iterates
 
     def attempt(self, read, *args):
         """What `read` returns; None, and the defect noted, where it cannot."""

@@ -29,10 +29,10 @@ def read_sums(folder: Path) -> dict[str, str]:
         match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *]?(\S.*)", line.rstrip())
         if not match:
             raise DataError("a SHA-256 sum and a file name", file=path, field=f"line {number}", value=line[:120])
-        digest, name = match[1].lower(), match[2].removeprefix("./")
+        sum_, name = match[1].lower(), match[2].removeprefix("./")
         if not _stays_inside(name, folder):
             raise DataError("a file inside the folder", file=path, field=f"line {number}", value=name)
-        if sums.setdefault(name, digest) != digest:
+        if sums.setdefault(name, sum_) != sum_:
             raise DataError("one sum per file", file=path, field=f"line {number}", value=name)
     sums.pop(SUMS, None)
     return sums
@@ -45,17 +45,22 @@ def _stays_inside(name: str, folder: Path) -> bool:
     return plain and (folder / name).resolve().is_relative_to(folder.resolve())
 
 
+def digest(path: Path) -> str:
+    """SHA-256 sum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def differing(folder: Path) -> Iterator[DataError]:
     """A problem for each file that is there and has another sum; those that are not there are passed over."""
-    for name, digest in read_sums(folder).items():
+    for name, expected in read_sums(folder).items():
         path = folder / name
         if not path.is_file():
             continue
         try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = digest(path)
         except OSError as error:
             yield DataError(f"a file that can be read ({error.strerror})", file=path)
             continue
-        if found != digest:
-            yield DataError(f"{digest}, as in {SUMS}", file=path, field="sha256", value=found)
+        if found != expected:
+            yield DataError(f"{expected}, as in {SUMS}", file=path, field="sha256", value=found)

@@ -12,15 +12,38 @@ from __future__ import annotations
 
 import numpy as np
 
-from hldm.data.priors.constants import stream
+from hldm.data.priors.constants import attribute, constant, stream
 from hldm.data.records import ClinicalRecord, SystolicGrade, SystolicMurmur
-from hldm.data.simulator.murmurs import attenuation, grade_level
 
 # Murmur over the diastolic background at grade III, dB. With the background below it, 13.6 would give the 13.8 of
 # `train`; at 3 dB more the judge hears generated murmurs of every grade about as often as real ones of `val`.
 TYPICAL_DB = 16.6
 SPREAD_DB = 3.0  # among murmurs of a grade; half of the calibrated one, so that a word keeps its meaning
 FARTHEST = 1.5  # spreads from the typical
+
+
+def grade_level(murmur: SystolicMurmur) -> float:
+    """Typical level of a grade in dB over S1.
+
+    Grades that no recording has (IV and louder, diastolic ones) keep their tabulated distance to grade III.
+    """
+
+    def tabulated(phase: str, grade: str) -> float:
+        row = attribute(f"{phase} murmur grading", grade)
+        return float(row["rms_level_db_vs_s1"].split()[0])
+
+    loudest = SystolicGrade.III
+    correction = constant("murmur_level_db", loudest) - tabulated("Systolic", loudest)
+    otherwise = tabulated(murmur.phase.capitalize(), murmur.grade) + correction
+    return constant("murmur_level_db", murmur.grade, otherwise)
+
+
+def attenuation(record: ClinicalRecord) -> float:
+    """Decibels lost between the loudest site and the record's; -inf where its murmur is not heard."""
+    if not record.murmur_here:
+        return -np.inf
+    loudest = record.location == record.most_audible_location
+    return 0.0 if loudest else constant("murmur_elsewhere_db", "all", otherwise=0.0)
 
 
 def murmur_level(record: ClinicalRecord, seed: int) -> float:

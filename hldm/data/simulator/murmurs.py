@@ -10,6 +10,7 @@ from scipy.special import ndtri
 
 from hldm.data.priors.beats import Beats
 from hldm.data.priors.constants import attribute, constant
+from hldm.data.priors.loudness import attenuation, grade_level
 from hldm.data.records import ClinicalRecord, Murmur, Quality, Shape, SystolicGrade, SystolicMurmur
 
 FADE = 0.010  # s, raised cosine at both ends of every envelope, as the knowledge table asks
@@ -105,30 +106,6 @@ def _factors(murmur: SystolicMurmur, record: ClinicalRecord, beats: Beats, draws
         peak=0.35 + 0.30 * draws[2],
         pitch_hz=detune * np.clip(band[1], 90, 250) * (0.9 + 0.2 * draws[3]),
     )
-
-
-def grade_level(murmur: SystolicMurmur) -> float:
-    """Typical level of a grade in dB over S1.
-
-    Grades that no recording has (IV and louder, diastolic ones) keep their tabulated distance to grade III.
-    """
-
-    def tabulated(phase: str, grade: str) -> float:
-        row = attribute(f"{phase} murmur grading", grade)
-        return float(row["rms_level_db_vs_s1"].split()[0])
-
-    loudest = SystolicGrade.III
-    correction = constant("murmur_level_db", loudest) - tabulated("Systolic", loudest)
-    otherwise = tabulated(murmur.phase.capitalize(), murmur.grade) + correction
-    return constant("murmur_level_db", murmur.grade, otherwise)
-
-
-def attenuation(record: ClinicalRecord) -> float:
-    """Decibels lost between the loudest site and the record's; -inf where its murmur is not heard."""
-    if not record.murmur_here:
-        return -np.inf
-    loudest = record.location == record.most_audible_location
-    return 0.0 if loudest else constant("murmur_elsewhere_db", "all", otherwise=0.0)
 
 
 def murmur_window(murmur: SystolicMurmur, beats: Beats) -> tuple[np.ndarray, np.ndarray]:

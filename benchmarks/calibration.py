@@ -5,7 +5,7 @@ The others are found by *indirect inference* (Gouriéroux, Monfort and Renault 1
 recording, measure it in the same way, and move the constant by the difference. Whatever bias the measurement has,
 it has on both sides.
 
-``python -m hldm.data.calibration`` rewrites ``tables/calibration.csv`` from the ``train`` patients of
+``python benchmarks/calibration.py`` rewrites ``hldm/data/tables/calibration.csv`` from the ``train`` patients of
 ``HLDM_CIRCOR``.
 """
 
@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hldm.data import CircorCorpus
 from hldm.data.measurement import MIN_GROUP, compare, measure_all, twins
 from hldm.data.priors.constants import OCTAVES, calibration
 from hldm.data.records import SystolicGrade
+from hldm.paths import circor_folder, replacing
 
 
 @dataclass(frozen=True)
@@ -152,16 +154,15 @@ def _elsewhere(real: pd.DataFrame) -> float:
 
 
 def main() -> None:
-    """Rewrite ``tables/calibration.csv``."""
-    from hldm.data.circor.corpus import CircorCorpus
-    from hldm.paths import circor_folder
-
+    """Rewrite ``calibration.csv``."""
     folder = circor_folder()
     if folder is None:
         raise SystemExit("HLDM_CIRCOR is not set: real recordings are needed to calibrate on")
     real = measure_all(CircorCorpus(folder, "train"))
     table = calibrate(real, "CirCor DigiScope 1.0.3, train patients")
-    table.to_csv(Path(__file__).parent / "tables" / "calibration.csv", index=False, lineterminator="\n")
+    folder = Path(__file__).parents[1] / "hldm" / "data" / "tables"
+    with replacing(folder / "calibration.csv") as partial:
+        table.to_csv(partial, index=False, lineterminator="\n")
     print(compare(real, twins(real, seed=10**6)).round(2).to_string())
 
 
