@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hldm.cli import arguments
+from hldm.data.errors import DataError
 
 
 def add_to(command) -> None:
@@ -15,5 +16,10 @@ def add_to(command) -> None:
 def book(options) -> int:
     """Hand over to ``python -m hldm.book``."""
     from hldm.book.__main__ import main
+    from hldm.book.site import ROOT
 
+    if not (ROOT / "_toc.yml").is_file():
+        raise DataError(
+            "the chapters, which are in the project's repository and not in the installed package", file=ROOT
+        )
     return main([options.task, "--profile", options.profile])
