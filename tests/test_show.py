@@ -241,6 +241,6 @@ def test_a_matrix_has_its_first_row_on_top_and_its_numbers_in_the_cells():
 def test_shaded_words_are_text_and_each_has_its_number():
     page = shaded(["<b>", "murmur"], [0.0, 2.0], title="How far").data
     assert "&lt;b&gt;" in page
-    assert re.search(r'title="2.00"[^>]*0\.75\)[^>]*>murmur<', page)
+    assert re.search(r'title="2.00"[^>]*0\.60\)[^>]*>murmur<', page)
     with pytest.raises(ValueError, match="1 for 2 words"):
         shaded(["a", "b"], [1.0], title="t")

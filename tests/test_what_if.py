@@ -252,6 +252,15 @@ def test_contradictions_are_told_and_make_no_sound(form, monkeypatch):
     assert "murmur" in form.message.value
 
 
+def test_a_form_on_a_page_is_off_and_says_why(form, monkeypatch):
+    assert "application/vnd.jupyter.widget-view+json" in form._repr_mimebundle_()
+    monkeypatch.setenv("HLDM_BOOK", "1")
+    [page] = form._repr_mimebundle_().values()
+    assert '<fieldset class="hldm-form" disabled><legend>This form needs a kernel' in page
+    assert '<label>grade <input value="I/VI"></label>' in page
+    assert page.count("<label>") == len(form.inputs) + 2  # and the text and the seed
+
+
 def test_the_command_edits_as_many_hearts_as_asked(synth, monkeypatch, capsys):
     monkeypatch.setattr(Synthesizer, "from_pretrained", lambda: synth)
     monkeypatch.setattr(

@@ -43,7 +43,7 @@
 
   // Whatever is wider than its box scrolls inside it, with the arrow keys, too.
   const reach = () => {
-    for (const box of document.querySelectorAll(".cell_output, .pst-scrollable-table-container, .math.notranslate")) {
+    for (const box of document.querySelectorAll(".cell_output, .pst-scrollable-table-container, div.math")) {
       const scrolls = box.scrollWidth > box.clientWidth + 1;
       if (scrolls) box.tabIndex = 0;
       else box.removeAttribute("tabindex");

@@ -85,7 +85,8 @@ def beat_maps(
             figure.add_trace(heat, row=i // 2 + 1, col=i % 2 + 1)
     figure.update_layout(title=title, height=60 + 260 * rows)
     figure.update_xaxes(title="Key (beats)", row=rows)  # those above share it
-    figure.update_yaxes(title="Query (beats)", autorange="reversed")
+    figure.update_yaxes(autorange="reversed")
+    figure.update_yaxes(title="Query (beats)", col=1)  # that beside it shares it
     if len(maps) > 1:
         owner = [entry for entry in maps for _ in names]
         buttons = [{"label": e, "method": "restyle", "args": ["visible", [o == e for o in owner]]} for e in maps]

@@ -114,7 +114,7 @@ def shaded(words: Sequence[str], values: Sequence[float], *, title: str) -> HTML
         raise ValueError(f"values: found {len(values)} for {len(words)} words, expected one each")
     top = max(values, default=0) or 1
     marks = (
-        f'<span title="{value:.2f}" style="background: rgba(213, 94, 0, {0.75 * value / top:.2f}); '
+        f'<span title="{value:.2f}" style="background: rgba(213, 94, 0, {0.6 * value / top:.2f}); '
         f'border-radius: 3px; padding: 0 2px">{html.escape(word)}</span>'
         for word, value in zip(words, values, strict=True)
     )

@@ -21,6 +21,8 @@ STATE_COLOURS = {
 NEUTRAL = "#808080"  # text and lines before the page's script gives them the colours of its theme
 GRID = "rgba(128, 128, 128, 0.25)"
 
+LONG_NAME = 12  # letters
+
 #: Most points of a waveform that a page carries; above that, minimum and maximum of each bin are drawn.
 MAX_POINTS = 4000
 
@@ -261,4 +263,6 @@ def bars(groups: Mapping[str, Mapping[str, float]], *, title: str, x: str, y: st
     """
     figure = go.Figure([go.Bar(name=name, x=list(values), y=list(values.values())) for name, values in groups.items()])
     figure.update_layout(title=title, xaxis_title=x, yaxis_title=y, showlegend=len(groups) > 1)
+    if max((len(str(category)) for values in groups.values() for category in values), default=0) > LONG_NAME:
+        figure.update_layout(height=400)  # on a phone the names stand upright
     return figure
