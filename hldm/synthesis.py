@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from hldm.data.records import ClinicalRecord
 from hldm.data.spectrogram import LogMel
 from hldm.data.wav import write_wav
 from hldm.engine import GaussianDiffusion
-from hldm.knowledge import read_prompt
+from hldm.knowledge import NotUnderstood, read_prompt
 from hldm.models import MultiScaleVAE, StructuredUNet, Vocoder, split_subspaces
 
 #: Which subspaces an edited field may move; a field that is not named moves all of them.
@@ -244,9 +245,10 @@ class Synthesizer:
     def _read(self, prompt: str | ClinicalRecord, base: ClinicalRecord | None = None) -> ClinicalRecord:
         if isinstance(prompt, ClinicalRecord):
             return prompt
-        reading = read_prompt(prompt, base=base)
-        if reading.problems:
-            raise DataError("a prompt without contradictions: " + "; ".join(map(str, reading.problems)), value=prompt)
+        reading = read_prompt(prompt, base=base).require(prompt)
+        if reading.unknown:
+            words = "; ".join(reading.unknown)
+            warnings.warn(f"not understood: {words}; the sound is made without it", NotUnderstood, stacklevel=3)
         return reading.record
 
     def _latent_frames(self, duration: float | None) -> int:

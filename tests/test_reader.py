@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import operator
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,31 @@ def test_phrases(phrase, kind, stated):
     assert " ".join(reading.unknown).lower() == " ".join(stated.get("unknown", ())).lower()
     for field, label in {"finding": "findings", "doubted": "doubted"}.items():
         assert set(stated.get(label, ())) <= {fact.value for fact in reading.understood if fact.field == field}
+
+
+def statements():
+    """Rows of `statements.tsv`: a text, its set, and what it states, some fields of a record by their names.
+
+    The set "case" are prompts that were once misread; "development" are 100 negations written before the reader that
+    reads them, which they then helped to mend; "scope" are what a mend of those could break.
+    """
+    lines = (Path(__file__).parent / "statements.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    return [(text, json.loads(stated)) for text, _, stated in (line.split("\t") for line in lines)]
+
+
+@pytest.mark.parametrize(("text", "stated"), statements(), ids=lambda v: v if isinstance(v, str) else "")
+def test_statements(text, stated):
+    reading = read_prompt(text)
+    if problem := stated.get("problem"):
+        assert any(problem in said for said in reading.problems), reading.problems
+        return
+    assert not reading.problems
+    for name, value in stated.items():
+        attribute, unless = name.removeprefix("not "), name.startswith("not ")
+        found = reading.unknown if name == "unknown" else operator.attrgetter(attribute)(reading.record)
+        if name != "unknown" and isinstance(value, list):
+            value = tuple(value)
+        assert (found != value) if unless else (list(found) == value if name == "unknown" else found == value)
 
 
 def test_facts_name_their_words_and_what_was_denied():

@@ -52,7 +52,7 @@ class Token(NamedTuple):
     @property
     def clear(self) -> bool:
         """Whether a denial passes over it: a word without a meaning of its own, or a verb of finding."""
-        return self.kind in ("head", "verb") or self.kind == "word" and self.text.lower() in words("filler") | {""}
+        return self.kind in ("head", "verb") or (self.kind == "word" and self.text.lower() in words("filler") | {""})
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Unit:
     @property
     def listable(self) -> bool:
         """Whether it may go on with a list after "or"."""
-        return not any(t.kind in ENDS or t.fact and t.fact.field == "grade" for t in self.tokens)
+        return not any(t.kind in ENDS or (t.fact and t.fact.field == "grade") for t in self.tokens)
 
     @cached_property
     def bare(self) -> bool:
@@ -167,7 +167,7 @@ class _Scopes:
         for i in range(len(units) - 1, -1, -1):
             bare, join = units[i].bare, units[i].join
             self.closed[i] = units[i].listable if join == "or" else bare and (
-                join == "and" or join == "comma" and self.closed[i + 1]
+                join == "and" or (join == "comma" and self.closed[i + 1])
             )  # fmt: skip
 
     def apply_all(self) -> None:
@@ -186,7 +186,7 @@ class _Scopes:
             return
         path = self._ahead(index, k)
         targets = _targets(trigger, path)
-        if trigger.side == "behind" or not targets and trigger.kind in DENIES:
+        if trigger.side == "behind" or (not targets and trigger.kind in DENIES):
             before, behind = self._behind(index, k)
             after = [] if trigger.side == "behind" else path
             if behind and trigger.kind == "not" and not all(token.clear or token.fact for token in after):
@@ -234,7 +234,7 @@ class _Scopes:
     def _behind(self, index: int, k: int) -> tuple[list[Token], list[Token]]:
         """The tokens before a trigger, and the facts among them that it may speak of: with the list that they end."""
         unit, trigger = self.units[index], self.units[index].tokens[k]
-        if trigger.kind not in (*DENIES, "doubt") or trigger.kind == "no" and trigger.side == "ahead":
+        if trigger.kind not in (*DENIES, "doubt") or (trigger.kind == "no" and trigger.side == "ahead"):
             return [], []
         start = next((j + 1 for j in range(k - 1, -1, -1) if unit.tokens[j].kind in ENDS), 0)
         before = unit.tokens[start:k]
@@ -242,7 +242,7 @@ class _Scopes:
         if not targets or not all(token.clear for token in before if token.start > targets[-1].start):
             return [], []
         diagnosis = targets[0].fact.field == "conditions"
-        while index and (unit.join in ("and", "or") or unit.join == "comma" and self.closed[index]):
+        while index and (unit.join in ("and", "or") or (unit.join == "comma" and self.closed[index])):
             index -= 1
             unit = self.units[index]
             if not (unit.bare and unit.facts and (unit.facts[0].field == "conditions") == diagnosis):
@@ -264,7 +264,7 @@ class _Scopes:
         everywhere = any(
             fact.field == "murmur_locations" and len(fact.value) == 4 for fact in facts
         )  # "not at all sites"
-        if adjective and "murmur_named" in fields or everywhere and "murmur_named" not in fields:
+        if (adjective and "murmur_named" in fields) or (everywhere and "murmur_named" not in fields):
             self._unclear(trigger, targets)
             return
         self.used |= {trigger, *(token for token in path if token.kind in ("head", "verb")), *_adjectives(path, facts)}
@@ -330,12 +330,12 @@ def _targets(trigger: Token, path: list[Token]) -> list[Token]:
         elif token.fact and token.fact.field in FLIPPED and not found and trigger.kind in DENIES:
             return [token]
         elif token.fact and (
-            token.fact.field in DENIABLE or token.fact.field == "grade" and trigger.kind not in DENIES
+            token.fact.field in DENIABLE or (token.fact.field == "grade" and trigger.kind not in DENIES)
         ):
             found.append(token)
             if trigger.kind == "non":
                 break
-        elif token.fact or stranger and token.text.lower() in words("complement"):
+        elif token.fact or (stranger and token.text.lower() in words("complement")):
             break
         elif token.kind in ("verb", *DENIES):  # "mother has no murmur" is one statement about the mother
             strict = False
