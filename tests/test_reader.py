@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import operator
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from hldm.data import ClinicalRecord, DiastolicMurmur, SystolicMurmur
 from hldm.data.ages import age_group
-from hldm.knowledge import as_told, narrative, random_record, read_prompt
+from hldm.knowledge import as_told, knowledge_graph, narrative, random_record, read_prompt
 from hldm.knowledge.prompt.facts import MURMURS
 from hldm.knowledge.prompt.spelling import respell
 from hldm.knowledge.prompt.vocabulary import lexicon, rules, standing
@@ -126,6 +128,17 @@ def test_edits_keep_what_they_do_not_mention():
 @pytest.mark.parametrize("word", ["pale", "weak", "later", "judge", "none", "asthma", "purple", "HSM", "MVP"])
 def test_words_that_are_right_are_not_corrected(word):
     assert respell(word, lexicon(), standing()) == word
+
+
+def test_the_reader_knows_every_finding_of_the_graph():
+    findings = {node for node, kind in knowledge_graph().nodes(data="kind") if kind == "finding"}
+    assert findings <= {rule.value for rule in rules() if rule.field == "finding"}
+
+
+def test_the_reader_needs_neither_pandas_nor_networkx():
+    heavy = "import sys; from hldm.knowledge import read_prompt; read_prompt('8yo F, VSD'); print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert not {"pandas", "networkx", "torch", "scipy"} & set(run.stdout.split())
 
 
 def test_no_pattern_stands_twice():

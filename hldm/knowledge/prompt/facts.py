@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from hldm.data.ages import age_group
+from hldm.data.ages import age_group, in_years
 from hldm.data.errors import DataError
 from hldm.data.records import (
     AgeGroup,
@@ -18,7 +18,6 @@ from hldm.data.records import (
     SystolicMurmur,
 )
 from hldm.data.tables import rows
-from hldm.knowledge.ages import in_years
 from hldm.knowledge.prompt.vocabulary import ROMAN
 from hldm.knowledge.tables import split_cell
 
