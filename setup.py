@@ -6,7 +6,7 @@ setup(
     packages=[*find_packages(include=["hldm*"]), "hldm.shipped"],
     package_dir={"hldm.shipped": "data"},
     package_data={
-        "hldm": ["data/tables/*", "book/*.js", "show/*.css", "show/*.js"],
+        "hldm": ["data/tables/*", "knowledge/tables/*", "book/*.js", "show/*.css", "show/*.js"],
         "hldm.shipped": ["**/*"],
     },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from hldm.conditioning import ConditionEncoder
 from hldm.config import SUBSPACES
-from hldm.data.errors import DataError
 from hldm.data.priors.beats import draw_beats
 from hldm.data.priors.population import complete_record
 from hldm.data.records import ClinicalRecord
@@ -22,7 +22,7 @@ from hldm.data.spectrogram import LogMel
 from hldm.data.wav import write_wav
 from hldm.engine import GaussianDiffusion
 from hldm.engine.arguments import real_number, seed_of, single_precision
-from hldm.knowledge import read_prompt
+from hldm.knowledge import NotUnderstood, read_prompt
 from hldm.models import MultiScaleVAE, StructuredUNet, Vocoder, split_subspaces
 from hldm.pretrained import WeightsError, same_front_end
 
@@ -274,9 +274,10 @@ class Synthesizer:
     def _read(self, prompt: str | ClinicalRecord, base: ClinicalRecord | None = None) -> ClinicalRecord:
         if isinstance(prompt, ClinicalRecord):
             return prompt
-        reading = read_prompt(prompt, base=base)
-        if reading.problems:
-            raise DataError("a prompt without contradictions: " + "; ".join(map(str, reading.problems)), value=prompt)
+        reading = read_prompt(prompt, base=base).require(prompt)
+        if reading.unknown:
+            words = "; ".join(reading.unknown)
+            warnings.warn(f"not understood: {words}; the sound is made without it", NotUnderstood, stacklevel=3)
         return reading.record
 
     def _seconds(self, duration: float | None) -> float:

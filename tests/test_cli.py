@@ -406,3 +406,9 @@ def test_python_minus_m():
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_generate_refuses_a_prompt_of_which_it_understands_nothing(capsys, tmp_path):
+    assert cli.main(["generate", "Un enfant avec un souffle", "-o", str(tmp_path / "a.wav")]) == 2
+    assert "nothing in it was understood" in capsys.readouterr().err
+    assert not (tmp_path / "a.wav").exists()

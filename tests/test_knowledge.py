@@ -9,7 +9,7 @@ import pytest
 import rdflib
 
 from hldm.data import ClinicalRecord, DiastolicMurmur, SystolicMurmur, read_table
-from hldm.data.ages import age_group
+from hldm.data.ages import age_group, count_age, in_years
 from hldm.knowledge import (
     code_status,
     counts,
@@ -23,7 +23,6 @@ from hldm.knowledge import (
     to_turtle,
     verhoeff_ok,
 )
-from hldm.knowledge.ages import count_age, in_years
 from hldm.knowledge.graph import STATUSES
 from hldm.knowledge.posterior import RANK_EXPONENT
 

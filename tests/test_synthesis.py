@@ -17,6 +17,7 @@ from hldm import Synthesizer
 from hldm.config import SUBSPACES
 from hldm.data import ClinicalRecord, DataError, Location
 from hldm.evaluation.physiology import s1_s2_envelope_correlation
+from hldm.knowledge import NotUnderstood
 
 PROMPT = "An 8-year-old female with a grade II/VI systolic murmur"
 
@@ -211,3 +212,16 @@ def test_as_many_seeds_as_prompts(synth):
     with pytest.raises(ValueError, match="1 seeds for 2 prompts"):
         synth.batch(["no murmur"] * 2, seeds=[1])
     assert synth.batch([]) == []
+
+
+@pytest.mark.parametrize("words", ["Un enfant avec un souffle", "hello"])
+def test_a_prompt_of_which_nothing_is_understood_makes_no_sound(synth, base, words):
+    with pytest.raises(DataError, match="nothing in it was understood"):
+        synth(words)
+    with pytest.raises(DataError, match="nothing in it was understood"):
+        synth.what_if(base, words)
+
+
+def test_words_that_are_not_understood_are_named(synth):
+    with pytest.warns(NotUnderstood, match="purple; hat"):
+        synth("no murmur and a purple hat", num_inference_steps=2)

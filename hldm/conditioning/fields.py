@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hldm.data.ages import typical_age
 from hldm.data.records import (
     AgeGroup,
     ClinicalRecord,
@@ -18,7 +19,6 @@ from hldm.data.records import (
     Sex,
     SystolicMurmur,
 )
-from hldm.knowledge.ages import typical_age
 
 #: Order of the scalar tokens, each with the mean and spread that standardise it.
 SCALARS = {

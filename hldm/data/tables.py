@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@cache
+def rows(name: str) -> tuple[dict[str, str], ...]:
+    """The rows of one knowledge table by its columns, as `read_table` has them, without pandas."""
+    with files("hldm.data").joinpath("tables", f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(csv.DictReader(file))
 
 
 @cache
@@ -16,5 +26,7 @@ def read_table(name: str) -> pd.DataFrame:
     ----------
     name : {"attributes", "aux_nodes", "circor_facts", "conditions", "physiology", "relations", "sources", "split"}
     """
+    import pandas as pd
+
     with files("hldm.data").joinpath("tables", f"{name}.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file, dtype=str, keep_default_na=False)

@@ -47,7 +47,15 @@ class Request:
 
     @classmethod
     def of_reading(cls, name: str, prompt: str, seed: int, reading: Reading) -> Request:
-        """A request by a prompt that has been read."""
+        """A request by a prompt that has been read.
+
+        Raises
+        ------
+        DataError
+            Where nothing in the prompt was understood.
+        """
+        if not reading.problems:
+            reading.require(prompt)
         return cls(
             name, reading.record, seed, prompt,
             understood=tuple(fact.text for fact in reading.understood),
@@ -64,7 +72,7 @@ def read_prompts(path: Path, seed: int = 0) -> list[Request]:
     Raises
     ------
     DataError
-        For the first line whose prompt contradicts itself or holds an impossible value.
+        For the first line whose prompt contradicts itself, holds an impossible value, or is not understood at all.
     """
     lines = [(number, line.strip()) for number, line in enumerate(read_text(path).split("\n"), start=1)]
     asked = [(number, line) for number, line in lines if line and not line.startswith("#")]
@@ -147,13 +155,10 @@ def _seed(text: str, otherwise: int, path: Path, where: str) -> int:
 
 def _read(prompt: str, base: ClinicalRecord, path: Path, where: str) -> Reading:
     try:
-        reading = read_prompt(prompt, base=base)
+        return read_prompt(prompt, base=base).require(prompt)
     except DataError as error:
-        raise DataError(error.expected, file=path, field=f"{where}: {error.field}", value=error.value) from None
-    if reading.problems:
-        expected = "a prompt without contradictions: " + "; ".join(map(str, reading.problems))
-        raise DataError(expected, file=path, field=where, value=prompt)
-    return reading
+        field = f"{where}: {error.field}" if error.field else where
+        raise DataError(error.expected, file=path, field=field, value=error.value) from None
 
 
 def _checked(request: Request, path: Path, where: str) -> Request:

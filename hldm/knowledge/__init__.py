@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "export": ["to_graphml", "to_turtle"],
         "graph": ["counts", "knowledge_graph", "systolic_values"],
         "narration.narrative": ["Narrative", "as_told", "narrative"],
-        "prompt.reader": ["Fact", "Reading", "read_prompt"],
+        "prompt.reader": ["Fact", "NotUnderstood", "Reading", "read_prompt"],
         "sampling": ["edit", "forget", "random_record"],
         "narration.shorthand": ["as_noted", "note"],
         "subgraph": ["patient_subgraph", "to_hetero"],

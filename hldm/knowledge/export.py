@@ -13,7 +13,8 @@ import networkx as nx
 
 from hldm.data.tables import read_table
 from hldm.knowledge.codes import hpo_uri, snomed_uri
-from hldm.knowledge.graph import knowledge_graph, split_cell
+from hldm.knowledge.graph import knowledge_graph
+from hldm.knowledge.tables import split_cell
 from hldm.paths import replacing
 
 if TYPE_CHECKING:

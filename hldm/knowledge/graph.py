@@ -16,6 +16,7 @@ import networkx as nx
 from hldm.data.records import DiastolicGrade, DiastolicMurmur, Sex, SystolicGrade, SystolicMurmur
 from hldm.data.tables import read_table
 from hldm.knowledge.codes import code_status
+from hldm.knowledge.tables import split_cell
 
 #: Fields of ``attributes.csv`` by their name in a record; the others become findings and evaluations.
 FIELDS = {
@@ -55,11 +56,6 @@ ACOUSTIC = {relation for _, relation in PICTURE.values()} - {
 }  # fmt: skip
 #: Whether a fact was found in what its source says, found only in part, or rests on general medical knowledge.
 STATUSES = ("read in the source", "partly", "general knowledge")
-
-
-def split_cell(cell: str) -> list[str]:
-    """The values of a cell that separates them by semicolons."""
-    return [part.strip() for part in cell.split(";") if part.strip()]
 
 
 def _status(source: str) -> str:

@@ -29,7 +29,7 @@ from hldm.data.records import (
     SystolicTiming,
 )  # fmt: skip
 from hldm.data.tables import read_table
-from hldm.knowledge.graph import split_cell
+from hldm.knowledge.tables import split_cell
 
 TYPICAL, ALTERNATIVE, OTHER = 0.65, 0.25, 0.10  # probability shared by the values of each rank
 RANK_EXPONENT = 2.1  # prior ~ rank ** -2.1: least squares on births per 1,000 with VSD, ASD, PDA, PS, TOF (source ZHAO)

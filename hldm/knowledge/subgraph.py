@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 
+from hldm.data.ages import typical_age
 from hldm.data.records import ClinicalRecord
-from hldm.knowledge.ages import typical_age
 from hldm.knowledge.graph import knowledge_graph
 
 if TYPE_CHECKING:

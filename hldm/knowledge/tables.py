@@ -24,3 +24,8 @@ def rows(name: str) -> tuple[dict[str, str], ...]:
 def words(kind: str) -> frozenset[str]:
     """The words of one kind in ``words.csv``."""
     return frozenset(word for row in rows("words") if row["kind"] == kind for word in row["words"].split())
+
+
+def split_cell(cell: str) -> list[str]:
+    """The values of a cell that separates them by semicolons."""
+    return [part.strip() for part in cell.split(";") if part.strip()]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import networkx as nx
 
 from hldm.data.tables import read_table
-from hldm.knowledge.graph import split_cell
+from hldm.knowledge.tables import split_cell
 from hldm.show.page import output
 from hldm.show.plots import COLOURS
 

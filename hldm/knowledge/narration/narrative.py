@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import random
 import re
+from functools import partial
 from typing import NamedTuple
 
-from hldm.data.ages import age_group
+from hldm.data.ages import age_group, count_age, in_years
 from hldm.data.records import AgeGroup, ClinicalRecord, Location, Murmur, Sex, SystolicMurmur
-from hldm.knowledge.ages import count_age, in_years
 from hldm.knowledge.graph import knowledge_graph
-from hldm.knowledge.narration import wordings as say
+from hldm.knowledge.narration.wordings import HELD_OUT, options
 from hldm.knowledge.posterior import differential
+
+_say = partial(options, "narrative")
 
 
 class Narrative(NamedTuple):
@@ -39,7 +41,7 @@ class _Words:
         return self.random.choice(options)
 
     def frame(self, options: tuple[str, ...], **facts: str) -> str:
-        some = options[-say.HELD_OUT :] if self.held_out else options[: -say.HELD_OUT]
+        some = options[-HELD_OUT:] if self.held_out else options[:-HELD_OUT]
         return self.random.choice(some).format(**facts)
 
 
@@ -57,7 +59,7 @@ def _sentence(text: str) -> str:
 
 
 def _site(location: Location, words: _Words) -> str:
-    return "the " + words.phrase(*say.SITES[location])
+    return "the " + words.phrase(*_say("sites", location))
 
 
 def _person(record: ClinicalRecord, words: _Words) -> str:
@@ -68,7 +70,7 @@ def _person(record: ClinicalRecord, words: _Words) -> str:
         number, unit = count_age(record.age_years)
         age, units = f"{number:g}-{unit}-old", f"{number:g} {unit}{'' if number == 1 else 's'}"
         noun = words.phrase(sex or "patient", child.strip(), f"{sex} patient".strip())
-        person = words.frame(say.AGED, age=age, noun=noun, units=units)
+        person = words.frame(_say("aged"), age=age, noun=noun, units=units)
         if record.age_group != age_group(record.age_years):
             person += f", age group {str(record.age_group or 'not recorded').lower()}"
     elif record.age_group is not None:
@@ -87,7 +89,7 @@ def _murmur_noun(murmur: SystolicMurmur) -> str:
 
 def _headline(record: ClinicalRecord, words: _Words) -> str:
     if record.murmur == Murmur.ABSENT:
-        return words.phrase(*say.SILENT)
+        return words.phrase(*_say("silent"))
     if record.murmur != Murmur.PRESENT:
         return ""
     parts = [_murmur_noun(m) for m in (record.systolic, record.diastolic) if m is not None]
@@ -96,20 +98,20 @@ def _headline(record: ClinicalRecord, words: _Words) -> str:
 
 def _summary(record: ClinicalRecord, words: _Words) -> str:
     person = _article(_person(record, words)) + _headline(record, words)
-    said = [words.frame(say.OPENING, person=person)]
+    said = [words.frame(_say("opening"), person=person)]
     if record.pregnant is False:
-        said.append(words.frame(say.NOT_PREGNANT))
+        said.append(words.frame(_say("not_pregnant")))
     height, weight = (f"{v:g}" if v is not None else None for v in (record.height_cm, record.weight_kg))
     if height or weight:
-        frames = say.HEIGHT_AND_WEIGHT if height and weight else say.HEIGHT if height else say.WEIGHT
+        frames = _say("height_and_weight") if height and weight else _say("height") if height else _say("weight")
         said.append(words.frame(frames, height=height, weight=weight))
     if record.heart_rate is not None:
-        said.append(words.frame(say.HEART_RATE, rate=f"{record.heart_rate:g}"))
+        said.append(words.frame(_say("heart_rate"), rate=f"{record.heart_rate:g}"))
     if record.location is not None:
-        here = words.phrase(*say.HERE[record.murmur_here])
-        said.append(words.frame(say.STETHOSCOPE, site=_site(record.location, words), here=here))
+        here = words.phrase(*_say("here", record.murmur_here))
+        said.append(words.frame(_say("stethoscope"), site=_site(record.location, words), here=here))
     if record.outcome is not None:
-        said.append(words.frame(say.OUTCOME, outcome=str(record.outcome).lower()))
+        said.append(words.frame(_say("outcome"), outcome=str(record.outcome).lower()))
     if record.conditions:
         said.append("known diagnosis: " + "; ".join(map(condition_name, record.conditions)))
     return " ".join(map(_sentence, said))
@@ -125,57 +127,59 @@ def condition_name(condition: str) -> str:
 def _description(murmur: SystolicMurmur, words: _Words) -> str:
     parts = []
     if murmur.timing:
-        parts.append(words.phrase(*say.TIMINGS[murmur.timing]))
+        parts.append(words.phrase(*_say("timings", murmur.timing)))
     if murmur.shape:
-        parts.append(words.phrase(*say.SHAPES[murmur.shape]))
+        parts.append(words.phrase(*_say("shapes", murmur.shape)))
     if murmur.grade:
         step, top = list(murmur.kinds["grade"]).index(murmur.grade) + 1, len(murmur.kinds["grade"])
-        parts.append(words.phrase(*say.GRADES).format(grade=murmur.grade, figures=f"{step}/{top}", step=step, top=top))
+        parts.append(
+            words.phrase(*_say("grades")).format(grade=murmur.grade, figures=f"{step}/{top}", step=step, top=top)
+        )
     if murmur.pitch:
-        parts.append(words.phrase(*say.PITCHES).format(pitch=str(murmur.pitch).lower()))
+        parts.append(words.phrase(*_say("pitches")).format(pitch=str(murmur.pitch).lower()))
     if murmur.quality:
-        parts.append(words.phrase(*say.QUALITIES[murmur.quality]))
+        parts.append(words.phrase(*_say("qualities", murmur.quality)))
     if not parts:
         return f"there is a {murmur.phase} murmur"
     words.random.shuffle(parts)
-    return words.frame(say.DESCRIPTION, phase=murmur.phase, parts=_join(parts))
+    return words.frame(_say("description"), phase=murmur.phase, parts=_join(parts))
 
 
 def _places(record: ClinicalRecord, words: _Words) -> list[str]:
     best = record.most_audible_location
     others = _join([_site(v, words) for v in record.murmur_locations if v != best] or [""])
     if best is None:
-        return [words.frame(say.HEARD, others=others)] if others else []
+        return [words.frame(_say("heard"), others=others)] if others else []
     site = _site(best, words)
     if best not in record.murmur_locations:
-        heard = [words.frame(say.HEARD, others=others)] if others else []
-        return [*heard, words.frame(say.ONLY_LOUDEST, site=site)]
-    tail = words.phrase(*say.RADIATES).format(others=others) if others else words.phrase(*say.STAYS)
-    return [words.frame(say.LOUDEST, site=site, tail=tail)]
+        heard = [words.frame(_say("heard"), others=others)] if others else []
+        return [*heard, words.frame(_say("only_loudest"), site=site)]
+    tail = words.phrase(*_say("radiates")).format(others=others) if others else words.phrase(*_say("stays"))
+    return [words.frame(_say("loudest"), site=site, tail=tail)]
 
 
 def _murmur(record: ClinicalRecord, words: _Words) -> str:
     if record.murmur is None:
         return "Whether there is a murmur is not recorded."
     if record.murmur == Murmur.ABSENT:
-        return _sentence(words.frame(say.ABSENT))
+        return _sentence(words.frame(_say("absent")))
     said = [_description(m, words) for m in (record.systolic, record.diastolic) if m is not None]
     said += _places(record, words)
     if record.murmur == Murmur.UNKNOWN:
-        said.insert(0, words.frame(say.UNKNOWN))
+        said.insert(0, words.frame(_say("unknown")))
     return " ".join(map(_sentence, said or ["a murmur is present"]))
 
 
 def _explanations(record: ClinicalRecord, words: _Words) -> str:
     ranked = differential(record)
     if not ranked:
-        return say.NO_EXPLANATION[record.murmur]
+        return _say("no_explanation", record.murmur)[0]
     names = _join([f"{condition_name(s.condition)} ({100 * s.probability:.0f}%)" for s in ranked[:3]])
     graph = knowledge_graph()
     edges = graph.edges(ranked[0].condition, keys=True)
     evaluation = next(tail for _, tail, relation in edges if relation == "evaluated_by")
     evaluation = graph.nodes[evaluation]["label"].lower()
-    return _sentence(words.frame(say.EXPLANATIONS, names=names, evaluation=evaluation))
+    return _sentence(words.frame(_say("explanations"), names=names, evaluation=evaluation))
 
 
 def as_told(record: ClinicalRecord) -> ClinicalRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from hldm.data.ages import age_group
+from hldm.data.ages import age_group, in_years
 from hldm.data.errors import DataError
 from hldm.data.records import (
     AgeGroup,
@@ -17,10 +17,9 @@ from hldm.data.records import (
     SystolicGrade,
     SystolicMurmur,
 )
-from hldm.data.tables import read_table
-from hldm.knowledge.ages import in_years
-from hldm.knowledge.graph import split_cell
+from hldm.data.tables import rows
 from hldm.knowledge.prompt.vocabulary import ROMAN
+from hldm.knowledge.tables import split_cell
 
 MURMURS = {"systolic": SystolicMurmur, "diastolic": DiastolicMurmur}
 #: Years within which a word for an age is taken to agree with a number.
@@ -217,7 +216,7 @@ def _read_murmur(facts: list[Fact], base: ClinicalRecord, changes: dict, problem
 
 def _implied(condition: str) -> dict[str, Any]:
     """The murmur that a diagnosis brings with it, from the condition's row in the knowledge tables."""
-    row = read_table("conditions").set_index("id").loc[condition]
+    row = next(row for row in rows("conditions") if row["id"] == condition)
     found: dict[str, Any] = {"systolic": None, "diastolic": None, "murmur_locations": (), "most_audible_location": None}
     if row["phase"] == "none":
         return {"murmur": Murmur.ABSENT} | found

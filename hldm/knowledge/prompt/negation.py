@@ -22,9 +22,9 @@ from hldm.knowledge.tables import rows, words
 DENIES = ("no", "not", "nor", "non")
 ENDS = (*DENIES, "doubt", "past", "relative", "pseudo")  # a scope ends where the next trigger stands
 #: What an item of a list of absent things consists of.
-LISTED = frozenset((
-    "conditions", "finding", "shape", "pitch", "quality", "phase", "murmur_named", "systolic.timing", "diastolic.timing",
-))  # fmt: skip
+LISTED = frozenset(
+    "conditions finding shape pitch quality phase murmur_named systolic.timing diastolic.timing".split()  # noqa: SIM905
+)
 #: Facts that can be denied, put in doubt, or be somebody else's.
 DENIABLE = LISTED | {"loudness", "place", "murmur_locations", "most_audible_location", "radiation", "radiates"}
 ADJECTIVES = ("shape", "pitch", "quality", "loudness")
@@ -57,7 +57,15 @@ class Token(NamedTuple):
 
 @dataclass
 class Unit:
-    """Part of a sentence, filled before it is asked; `join` is what stands before it: "and", "or", "comma", "border" or "exception"."""
+    """Part of a sentence, filled before it is asked.
+
+    Attributes
+    ----------
+    join : {"and", "or", "comma", "border", "exception"}
+        What stands before it.
+    start : int
+    tokens : list of Token
+    """
 
     join: str = "border"
     start: int = 0
@@ -86,8 +94,8 @@ class Unit:
 @cache
 def _scanner() -> re.Pattern:
     triggers = "|".join(rf"(?P<t{i}>(?<!\w)(?:{row['pattern']})(?!\w))" for i, row in enumerate(rows("triggers")))
-    return re.compile(rf"{triggers}|(?P<comma>,)|(?P<border>[;)])|(?P<word>[^\s,;:()=\x00/-][^\s,;:()=\x00/]*)|(?P<list>/)",
-                      re.I)  # fmt: skip
+    others = r"(?P<comma>,)|(?P<border>[;)])|(?P<colon>:)|(?P<list>/)|(?P<word>[^\s,;:()=\x00/-][^\s,;:()=\x00/]*)"
+    return re.compile(f"{triggers}|{others}", re.I)
 
 
 def _tokens(rest: str) -> list[Token]:
@@ -99,7 +107,13 @@ def _tokens(rest: str) -> list[Token]:
             row = rows("triggers")[int(kind[1:])]
             kind, side = row["kind"], row["side"]
         found.append(Token(kind, *match.span(), match.group().rstrip(".!?"), side))
-    return found
+    # A colon is a border, but not beside a trigger: "murmur: none", "ruled out: VSD".
+    near = [None, *(token.kind for token in found), None]
+    return [
+        token._replace(kind="border") if token.kind == "colon" else token
+        for before, token, after in zip(near, found, near[2:], strict=False)
+        if token.kind != "colon" or (before not in DENIES and after not in DENIES)
+    ]
 
 
 def _units(tokens: Iterable[Token]) -> list[Unit]:
@@ -209,8 +223,8 @@ class _Scopes:
     def _cancelled(self, index: int, k: int) -> Token | None:
         """The negation that a "not" takes back: "not without", "is not absent"."""
         tokens = self.units[index].tokens
-        following = next((tokens[j] for j in range(k + 1, len(tokens)) if tokens[j].kind != "word" or not tokens[j].clear),
-                         None)  # fmt: skip
+        rest = (tokens[j] for j in range(k + 1, len(tokens)))
+        following = next((token for token in rest if token.kind != "word" or not token.clear), None)
         return following if following and following.kind in DENIES else None
 
     def _ahead(self, index: int, k: int) -> list[Token]:

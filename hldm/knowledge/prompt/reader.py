@@ -8,12 +8,17 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from hldm.data.errors import DataError
 from hldm.data.records import ClinicalRecord
 from hldm.knowledge.prompt.facts import MURMURS, Fact, record_of
 from hldm.knowledge.prompt.negation import scoped
 from hldm.knowledge.prompt.spelling import respell
 from hldm.knowledge.prompt.vocabulary import ADVICE, lexicon, rules, standing
 from hldm.knowledge.tables import words
+
+
+class NotUnderstood(UserWarning):
+    """Words of a prompt mean nothing to the reader, and the sound is made without them."""
 
 
 class Reading(NamedTuple):
@@ -40,6 +45,20 @@ class Reading(NamedTuple):
     unknown: tuple[str, ...]
     problems: tuple[str, ...]
     implied: tuple[Fact, ...] = ()
+
+    def require(self, text: str) -> Reading:
+        """This reading, where something can be made of it.
+
+        Raises
+        ------
+        DataError
+            For problems, and where a text says something and nothing of it was understood.
+        """
+        if self.problems:
+            raise DataError("a prompt without contradictions: " + "; ".join(self.problems), value=text)
+        if self.unknown and not self.understood:
+            raise DataError("a prompt in words of the clinic; nothing in it was understood", value=text)
+        return self
 
 
 @lru_cache(maxsize=4096)

@@ -8,22 +8,18 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+from hldm.knowledge.tables import rows
+
 ONES = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
 sixteen seventeen eighteen nineteen
 """.split()  # noqa: SIM905
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-NUMBER_WORD = (
-    rf"\b(?:({'|'.join(TENS)})(?:[- ]({'|'.join(ONES[1:10])}))?"
-    rf"|({'|'.join(o for o in ONES if o != 'one')}|one(?=[- /](?:year|month|week|day|hour|of|out|over|six|and))))\b"
-)
-ORDINALS = {"first": "1st", "second": "2nd", "third": "3rd", "fourth": "4th", "fifth": "5th"}
+ORDINALS = ("first", "second", "third", "fourth", "fifth")
 ENDINGS = ("s", "d", "ed", "r", "er", "ly", "ing")  # another form of a word is no typing error
 COUNTS = frozenset([*ONES, *TENS, *ORDINALS])
-SIDES = {"L": "left", "R": "right"}
 #: Letters that a pattern without regard to case takes for others of the alphabet.
 FOLDED = str.maketrans("\u0130\u0131\u017f\u212a", "IisK")
-STEPS = r"[1-6]|[IV]{1,3}"
 
 
 def _figure(match: re.Match) -> str:
@@ -33,65 +29,17 @@ def _figure(match: re.Match) -> str:
     return str(20 + 10 * TENS.index(tens) + (ONES.index(unit) if unit else 0))
 
 
-#: Signs and abbreviations, and what stands for them, in order; case counts only inside ``(?-i:...)``.
-SHORTHAND = (
-    (r"[\u2010-\u2015\u2212]", "-"),
-    (r"[\u2018\u2019]", "'"),
-    (r"\bcan't\b", "cannot"),
-    (r"(?<=\w)n't\b", " not"),
-    (r"(?<=\d),(?=\d{1,2} ?(?:kg|cm|mm?|years?|months?|weeks?|days?)\b)", "."),
-    (r"(?<=\d),(?=\d{3} ?(?:g|grams?)\b)", ""),
-    (r"\s*(?:(?<![-=])[-=]+>|\u2192|\s>\s)\s*", " radiating to "),
-    (r"\(\s*-\s*\)|[\u00d8\u2205]|\b(?:neg|negative)\b(?: for)?(?=\s+(?:a |any )?murmur)", "no"),
-    (r"\(\s*\+\s*\)", "present"),
-    (r"(?<!\w)w/o(?!\w)", "without"),
-    (r"(?<!\w)w/(?=\s|\w)|\bc/o\b|\bc(?= (?:[1-6]/|grade))", "with "),
-    (r"@", " at "),
-    (r"&", " and "),
-    (r"\bc/w\b", "consistent with"),
-    (r"\bs/o\b", "suspected"),
-    (r"\bDOL ?(\d+)", r"\1-day-old"),
-    (r"(?<![\w.])(\d{1,3})(?-i:(?=[MF]\b))|^(\d{1,3}) ?(?-i:(?=[MF]\b))", lambda m: f"{m[1] or m[2]}-year-old "),
-    (r"\b(boy|girl|female|male|man|woman), (\d{1,3})(?=\s*(?:$|[,;]|\.(?!\d)))", r"\1 aged \2"),
-    (r"\bm/?r/?g(?:'?s)?\b", "murmur, rub or gallop"),
-    (r"\bnl\b", "normal"),
-    (r"\breg\.", "regular"),
-    (r"\bmax\.", "max"),
-    (r"\bp\.\s?m\.", "loudest"),
-    (r"\b(holo|pan|mid|early|late)?-?syst?\b\.?(?! ?bp)", r"\1systolic"),
-    (r"\bdiast?\b\.?", "diastolic"),
-    (r"(?<=stolic )m\b\.?|\bmurm\b\.?|(?<=\bno )m\b", "murmur"),
-    (r"\b([SD])M(?= (?:[1-6]/|grade|at))", lambda m: {"S": "systolic", "D": "diastolic"}[m[1].upper()] + " murmur"),
-    (r"\b(de)?cr(?:esc)?\b\.?", r"\1crescendo"),
-    (r"\bmurmurs?\? (?=no)", "murmur: "),
-    (r"\bmurmurs?\? yes\b", "murmur present"),
-    (r"\brad\b\.?(?: to)?", "radiating to"),
-    (rf"\bgr\b\.?\s?(?=(?:{STEPS})\b)|\bG(?=(?:{STEPS})/)", "grade "),
-    (r"\bwt\b\.?", "weight"),
-    (r"\bht\b\.?", "height"),
-    (r"(?<!\w)(?-i:P)(?=[ :=]+\d)", "pulse"),
-    (r"\b([1-5])\. ?(?=[LR]?ICS|intercostal)", r"\1th "),
-    (r"\b([LR])ICS\b", lambda m: f"{SIDES[m[1].upper()]} intercostal space"),
-    (r"\b(?-i:([LR])) (?=axilla|upper|lower|sternal|carotid|clavic|infracl)", lambda m: f"{SIDES[m[1]]} "),
-    (r"\bICS\b", "intercostal space"),
-)  # fmt: skip
-#: Numbers in words, once their spelling is right.
-NUMBERS = (
-    (NUMBER_WORD, _figure),
-    (r"\b(\d+)[ -](?:and[ -](?:a|1)[ -]half|1/2)(?!\w)|\b(\d+) ?\u00bd", lambda m: f"{m[1] or m[2]}.5"),
-    (r"(?<!\w)half (?:a )?(?=(?:year|month|week|day)\b)", "0.5 "),
-    (r"\ban? (?=(?:year|month|week|day)[- ]old\b)", "1 "),
-    (r"\b(\d)[ -]sixths?\b", r"\1/6"),
-    (rf"\b({'|'.join(ORDINALS)})(?= (?:left|right|intercostal|heart sound))", lambda m: ORDINALS[m[1].lower()]),
-    (r"\b([1-5])th(?= (?:left|right|intercostal))", lambda m: list(ORDINALS.values())[int(m[1]) - 1]),
-    (r"\b([1-4])[a-z]{2} heart sound", r"S\1"),
-    (r"\bs1\W{0,3}s2\b", "S1 S2"),
-)  # fmt: skip
-
-
 @cache
-def _compiled(table: tuple) -> tuple[tuple[re.Pattern, str | Callable[[re.Match], str]], ...]:
-    return tuple((re.compile(pattern, re.I), new) for pattern, new in table)
+def _table(stage: str) -> tuple[tuple[re.Pattern, str | Callable[[re.Match], str]], ...]:
+    """Signs and abbreviations, and what stands for them, in order; case counts only inside ``(?-i:...)``.
+
+    The stage "number" comes once the spelling is right.
+    """
+    chosen = [row for row in rows("spelling") if row["stage"] == stage]
+    return tuple(
+        (re.compile(row["pattern"], re.I), _figure if row["replacement"] == "@figure" else row["replacement"])
+        for row in chosen
+    )
 
 
 def _skeleton(word: str) -> str:
@@ -156,10 +104,10 @@ def respell(text: str, lexicon: frozenset[str], standing: frozenset[str] = froze
         Further words that are right as they stand, though nothing is corrected to them.
     """
     text = re.sub(r"\s*\n\s*", "\n", re.sub(r"[^\S\n]+|[\x00-\x09\x0b-\x1f\x7f]+", " ", text)).translate(FOLDED)
-    for pattern, new in _compiled(SHORTHAND):
+    for pattern, new in _table("shorthand"):
         text = pattern.sub(new, text)
     right = lexicon | COUNTS
     text = re.sub(r"\b[A-Za-z][a-z]{3,}\b", lambda m: nearest(m[0], right, standing), text)
-    for pattern, new in _compiled(NUMBERS):
+    for pattern, new in _table("number"):
         text = pattern.sub(new, text)
     return re.sub(r"[ \t]+", " ", text)
