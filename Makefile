@@ -1,20 +1,29 @@
 # Everything starts from a bare Python 3.11 to 3.13; the first target that needs it creates .venv and installs.
 #   make book [PROFILE=smoke|laptop|gpu]   execute every chapter, render the site to _build/html
 #   make test | lint | format | links | serve | clean
+#   make campaign [RUNS=10]                  kills and full disks at random moments; wheel-test: the wheel, installed
 
 PROFILE ?= smoke
+RUNS ?= 10
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := book
-.PHONY: book test lint format links serve clean
+.PHONY: book test campaign wheel-test lint format links serve clean
 
 book: $(INSTALLED)
 	$(PYTHON) -m hldm.book build --profile $(PROFILE)
 
+# As many processes as cores, each with one thread: so they do not get in each other's way.
 test: $(INSTALLED)
-	$(PYTHON) -m pytest
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --dist worksteal
+
+campaign: $(INSTALLED)
+	$(PYTHON) tests/campaigns/interrupted.py --runs $(RUNS)
+
+wheel-test: $(INSTALLED)
+	$(PYTHON) tests/campaigns/wheel.py
 
 lint: $(INSTALLED)
 	$(PYTHON) -m ruff check .
@@ -34,7 +43,7 @@ serve: _build/html/index.html
 	$(PYTHON) -m hldm.book serve
 
 clean:
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build build .pytest_cache .ruff_cache .hypothesis
 
 _build/html/index.html:
 	$(MAKE) book
@@ -46,7 +55,7 @@ NOTEBOOK_KEYS := metadata.papermill metadata.widgets metadata.language_info.vers
 PYTHONS := python3 python3.13 python3.12 python3.11 python
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
-$(INSTALLED): requirements.txt pyproject.toml
+$(INSTALLED): requirements.txt pyproject.toml setup.py
 	@test -x $(PYTHON) || for python in $(PYTHONS); do \
 	    if $$python -c '$(SUITABLE)' 2>/dev/null; then exec $$python -m venv $(VENV); fi; \
 	done; \

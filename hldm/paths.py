@@ -45,13 +45,25 @@ def shared_weights(name: str, folder: str | os.PathLike | None = None) -> Path:
 
 def cache_folder() -> Path:
     """Downloads and cached features: ``HLDM_CACHE``, or ``~/.cache/hldm``; temporary where there is no home."""
-    with suppress(RuntimeError):  # this user has no home directory
-        home = Path.home()
-        default = home / ".cache" / "hldm"
-        if default.is_dir() or os.access(home, os.W_OK):
-            return _folder("HLDM_CACHE", default)
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    return _folder("HLDM_CACHE", Path(tempfile.gettempdir()) / f"hldm-{user}")
+    home = _home()
+    usable = (home / ".cache" / "hldm").is_dir() or os.access(home, os.W_OK)
+    return _folder("HLDM_CACHE", (home if usable else _temporary_home()) / ".cache" / "hldm")
+
+
+def _temporary_home() -> Path:
+    return Path(tempfile.gettempdir()) / f"hldm-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+
+
+def _home() -> Path:
+    """The home directory. Where this user has none, the process gets one: other libraries cannot do without."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(_temporary_home())
+        return _temporary_home()
+
+
+_home()  # before any of them is imported
 
 
 def circor_folder() -> Path | None:

@@ -1,19 +1,31 @@
 """The command line as a user meets it; the rooms behind it have tests of their own."""
 
+import dataclasses
+import fcntl
+import hashlib
 import importlib
+import json
 import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import termios
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import hldm
 from hldm import cli
+from hldm.cli.progress import working
+from hldm.cli.train import TRAININGS
+from hldm.config import STAGES
 from hldm.knowledge import counts
-from hldm.paths import weights_folder
+from hldm.paths import weights_folder, workplace
 
 
 def imported(code: str) -> tuple[float, set[str]]:
@@ -36,6 +48,16 @@ def test_starts_at_once(code, limit):
     seconds, modules = imported(code)
     assert seconds < limit
     assert not modules & {"numpy", "pandas", "torch", "scipy", "librosa", "transformers", "requests"}
+
+
+@pytest.mark.parametrize("name", ["heart.graphml", "heart.ttl"])
+def test_a_graph_replaces_itself_and_nothing_else(tmp_path, capsys, name):
+    for _ in range(2):
+        assert cli.main(["graph", str(tmp_path / name)]) == 0
+    (tmp_path / name).write_text("mine")
+    capsys.readouterr()
+    assert f"{name}: expected no file, or this graph" in error_line(capsys, "graph", tmp_path / name)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.mark.parametrize("name", ["heart.graphml", "heart.ttl"])
@@ -109,7 +131,7 @@ def test_a_missing_extra_is_named(capsys, monkeypatch):
     def absent(options):
         raise ModuleNotFoundError("No module named 'papermill'", name="papermill")
 
-    monkeypatch.setattr(cli, "_book", absent)
+    monkeypatch.setattr(cli.book, "book", absent)
     assert "papermill is not installed" in error_line(capsys, "book")
 
 
@@ -133,21 +155,100 @@ def test_damaged_weights_are_one_line(capsys, tmp_path, monkeypatch):
     assert re.fullmatch(r"hldm: \S+vae\.safetensors: SHA-256 is .*\n", capsys.readouterr().err)
 
 
+@pytest.fixture
+def trained(monkeypatch):
+    """Every training writes its files at once; the list of those that were run."""
+    runs = []
+
+    def run(options):
+        runs.append((options.stage, options.profile, options.epochs, options.seed))
+        for name in TRAININGS[options.stage].makes:
+            (options.runs / name).parent.mkdir(exist_ok=True)
+            (options.runs / name).write_text(f"{runs[-1]}")
+
+    for name, training in TRAININGS.items():
+        monkeypatch.setitem(TRAININGS, name, dataclasses.replace(training, run=run))
+    return runs
+
+
 def test_the_judge_is_trained_as_asked(monkeypatch, tmp_path):
     from hldm.evaluation import judge_card
 
     asked = []
-    monkeypatch.setattr(judge_card, "make_judge", lambda folder, training: asked.append((folder, training)))
+
+    def make(folder, training):
+        asked.append((folder, training))
+        (folder / "judge.safetensors").touch()
+
+    monkeypatch.setattr(judge_card, "make_judge", make)
     assert cli.main(["train", "judge", "--epochs", "2", "--seed", "3", "--runs", str(tmp_path)]) == 0
     ((folder, training),) = asked
     assert (folder, training.epochs, training.seed) == (tmp_path, 2, 3)
+
+
+def test_every_stage_can_be_trained():
+    assert set(STAGES) <= set(TRAININGS)
+
+
+@pytest.mark.parametrize("stage", TRAININGS)
+def test_the_last_line_says_what_was_made_and_what_for_and_a_second_run_has_nothing_to_do(
+    stage, trained, tmp_path, capsys
+):
+    runs = tmp_path / "runs"
+    command = ["train", stage, "--runs", str(runs)]
+    assert cli.main(command) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert all(str(runs / name) in last for name in TRAININGS[stage].makes)
+    assert re.search(r"hldm \w+|Synthesizer", last)
+    for line in re.findall(r"(?<=next: hldm )train .*", last):
+        cli._parser().parse_args(line.split())
+    assert cli.main(command) == 0
+    assert capsys.readouterr().out == f"{stage}: finished before, nothing to do\n{last}\n"
+    assert trained == [(stage, "smoke", None, 0)]
+    for changed in (["--seed", "1"], ["--epochs", "2"], ["--profile", "laptop"]):
+        cli.main([*command, *changed])
+    (runs / TRAININGS[stage].makes[0]).write_text("damaged")
+    cli.main(command)
+    assert len(trained) == 5
+    assert not [path for path in runs.iterdir() if "partial" in path.name]
+
+
+def test_a_training_that_has_nothing_to_do_loads_nothing(tmp_path):
+    asked = {"stage": "vae", "profile": "smoke", "epochs": None, "seed": 0, "corpus": "simulated"}
+    (tmp_path / "vae.safetensors").touch()
+    made = {"vae.safetensors": hashlib.sha256(b"").hexdigest()}
+    (tmp_path / "vae.run.json").write_text(json.dumps({**asked, "version": hldm.__version__, "made": made}))
+    code = (
+        "import os; os.environ.pop('HLDM_CIRCOR', None)\n"
+        f"from hldm.cli import main; assert main(['train', 'vae', '--runs', {str(tmp_path)!r}]) == 0"
+    )
+    _, modules = imported(code)
+    assert not modules & {"numpy", "torch"}
+
+
+def test_weights_that_no_training_made_here_stay(trained, tmp_path, capsys):
+    (tmp_path / "unet.safetensors").write_text("mine")
+    assert cli.main(["train", "diffusion", "--runs", str(tmp_path)]) == 2
+    assert "unet.safetensors: expected no weights, or those of a training in this folder" in capsys.readouterr().err
+    assert (tmp_path / "unet.safetensors").read_text() == "mine"
+    assert trained == []
+    (tmp_path / "unet.safetensors").unlink()
+    assert cli.main(["train", "diffusion", "--runs", str(tmp_path)]) == 0
+    assert cli.main(["train", "finetune", "--runs", str(tmp_path)]) == 0
+
+
+def test_two_trainings_of_a_stage_in_one_folder(trained, tmp_path, capsys):
+    with workplace(tmp_path / ".vae.partial"):
+        assert cli.main(["train", "vae", "--runs", str(tmp_path)]) == 2
+        assert cli.main(["train", "diffusion", "--runs", str(tmp_path)]) == 0
+    assert "another hldm process" in capsys.readouterr().err
 
 
 def test_interrupted(capsys, monkeypatch):
     def interrupt(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_check", interrupt)
+    monkeypatch.setattr(cli.data, "check", interrupt)
     assert cli.main(["check"]) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -162,12 +263,107 @@ def test_simulate_then_check(capsys, tmp_path):
     assert wav.name in capsys.readouterr().out
 
 
+def test_simulate_leaves_what_is_there(capsys, tmp_path):
+    for name in ("corpus", ".corpus.partial"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "corpus/mine").touch()
+    assert "is not empty" in error_line(capsys, "simulate", tmp_path / "corpus", "--patients", "1")
+    (tmp_path / ".corpus.partial/mine").touch()
+    (tmp_path / "corpus/mine").unlink()
+    assert "in the way" in error_line(capsys, "simulate", tmp_path / "corpus", "--patients", "1")
+    assert (tmp_path / ".corpus.partial/mine").exists()
+
+
+def test_without_data_the_evaluation_is_on_simulated_recordings_and_says_so(capsys, monkeypatch):
+    import hldm.evaluation
+    from hldm import Synthesizer
+
+    monkeypatch.delenv("HLDM_CIRCOR", raising=False)
+    monkeypatch.setattr(Synthesizer, "from_pretrained", lambda: SimpleNamespace(batch=lambda records, **_: records))
+    asked = []
+    monkeypatch.setattr(
+        hldm.evaluation, "evaluate", lambda *given, **named: asked.append((given, named)) or pd.DataFrame()
+    )
+    assert cli.main(["evaluate"]) == 0
+    ((records, reference),), names = zip(*asked, strict=True)
+    assert (len(records), len(reference)) == (16, 48)
+    assert names == ({"data": "simulated corpus"},)
+    assert "says nothing of real hearts" in capsys.readouterr().err
+
+
+def test_help_says_the_least_numbers(capsys):
+    for name, said in {
+        "evaluate": "at least 20 annotated clips.*at least 3", "generate": "at least 1,.*from 1 to 60",
+        "simulate": "at least 1", "train": "at least 1",
+    }.items():  # fmt: skip
+        with pytest.raises(SystemExit):
+            cli.main([name, "--help"])
+        assert re.search(said, " ".join(capsys.readouterr().out.split()))
+
+
+def shell(*arguments, **environment) -> subprocess.CompletedProcess:
+    """``hldm`` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "hldm.cli", *map(str, arguments)],
+        capture_output=True, check=False, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_a_pipe_that_knows_fewer_letters(tmp_path):
+    done = shell("generate", "a child \N{HEAVY BLACK HEART}, no murmur, grade III/VI murmur", "-o", tmp_path / "a.wav",
+                 PYTHONIOENCODING="cp1252")  # fmt: skip
+    assert done.returncode == 2
+    assert b"\\u2764" in done.stdout
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_output_that_cannot_be_written_is_one_line(simulated):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hldm.cli", "check", str(simulated.root)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(r"hldm: .*No space left on device\n", done.stderr)
+
+
+def test_nobody_reads_the_output(simulated):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "hldm.cli", "check", str(simulated.root)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_progress_is_for_terminals(capsys):
+    with working("counting"):
+        print("one")
+    assert capsys.readouterr() == ("one\n", "")
+
+
+def test_progress_says_what_and_lets_others_print():
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    code = (
+        "import time; from hldm.cli.progress import working\n"
+        "with working('counting hearts'): time.sleep(1.5); print('one', flush=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=follower, text=True, check=True)
+    said = os.read(leader, 10_000).decode()
+    os.close(follower)
+    os.close(leader)
+    assert done.stdout == "one\n"
+    assert re.search(r"counting hearts \.\.\. 00:01", said)
+
+
 def test_check_takes_the_corpus_from_the_environment(monkeypatch, capsys, simulated):
     monkeypatch.setenv("HLDM_CIRCOR", str(simulated.root))
     assert cli.main(["check"]) == 0
-    from_environment = capsys.readouterr().out
+    from_environment = capsys.readouterr().out.split("\n", 1)[1]  # less the line with the seconds it took
     assert cli.main(["check", str(simulated.root)]) == 0
-    assert capsys.readouterr().out == from_environment != ""
+    assert capsys.readouterr().out.split("\n", 1)[1] == from_environment != ""
 
 
 def test_generate_says_what_it_understood_and_writes_the_same_bytes_for_a_seed(capsys, tmp_path):

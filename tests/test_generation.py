@@ -12,19 +12,18 @@ import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small import write_small_weights
 
 import hldm
 from hldm import cli
-from hldm.conditioning import ConditionEncoder
-from hldm.config import ConditionConfig, DiffusionConfig, UNetConfig, VAEConfig
+from hldm.config import DiffusionConfig
 from hldm.data import CircorCorpus, ClinicalRecord, DataError, simulate_corpus
 from hldm.data.rows import SPELLINGS, from_row, to_row
 from hldm.generation import Request, Settings, Studio, generate, generate_corpus, read_prompts, read_records
 from hldm.generation.corpus import draw_visits
 from hldm.knowledge import random_record
-from hldm.models import MultiScaleVAE, StructuredUNet
 from hldm.paths import MARKER, workplace
-from hldm.pretrained import save_weights, sha256
+from hldm.pretrained import sha256
 
 PROMPT = "An 8-year-old female with a grade II/VI systolic murmur"
 
@@ -33,15 +32,7 @@ PROMPT = "An 8-year-old female with a grade II/VI systolic murmur"
 def weights(tmp_path_factory):
     """A folder with a small untrained model: nothing here hangs on how it sounds."""
     folder = tmp_path_factory.mktemp("weights")
-    configs = {
-        "vae": (MultiScaleVAE, VAEConfig(width=16)),
-        "unet": (StructuredUNet, UNetConfig(condition_width=16, widths=(16, 16, 32), diffusion=DiffusionConfig())),
-        "condition": (ConditionEncoder, ConditionConfig(width=16, text=False, graph=False, label=True)),
-    }
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        for name, (kind, config) in configs.items():
-            save_weights(folder / f"{name}.safetensors", kind(config).state_dict(), config)
+    write_small_weights(folder)
     return folder
 
 

@@ -147,10 +147,12 @@ def test_without_a_home_the_cache_is_in_a_temporary_folder(monkeypatch, tmp_path
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("HLDM_CACHE", raising=False)
+    monkeypatch.setenv("HOME", "")
     monkeypatch.setattr(paths.tempfile, "gettempdir", lambda: str(tmp_path))
     for home in (nobody, lambda: tmp_path / "absent"):
         monkeypatch.setattr(paths.Path, "home", home)
-        assert cache_folder().parent == tmp_path
+        assert cache_folder().is_relative_to(tmp_path)
+        assert not cache_folder().is_relative_to(tmp_path / "absent")
     monkeypatch.setattr(paths.Path, "home", lambda: tmp_path)
     assert cache_folder() == tmp_path / ".cache" / "hldm"
 

@@ -268,11 +268,13 @@ def generate(
     clean(folder)
     todo = [pair for pair in pairs if not studio.is_finished(*pair, overwrite=overwrite)]
     made = len(pairs) - len(todo)
-    if todo:
-        studio.synth  # noqa: B018 (loaded before the folder is made, and before threads ask for it)
-        folder.mkdir(parents=True, exist_ok=True)
     # None: tqdm looks whether stderr is a terminal.
     with tqdm(total=len(pairs), initial=made, unit="sound", disable=None if progress else True) as bar:
+        if todo:
+            bar.set_description("loading the model")
+            studio.synth  # noqa: B018 (before the folder is made, and before threads ask for it)
+            folder.mkdir(parents=True, exist_ok=True)
+            bar.set_description("making sounds")
         for _ in _each(studio, todo, batch, overwrite):
             bar.update()
     return wavs

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from hldm.data.circor.format import Patient
 from hldm.data.circor.write import write_corpus
@@ -64,6 +65,7 @@ def simulate_corpus(
     seed: int = 0,
     duration: float = 10.0,
     locations: Sequence[Location] = MAIN_SITES,
+    progress: bool = False,
 ) -> Path:
     """Write a corpus that `CircorCorpus` reads: patients drawn as CirCor's are distributed, four sites each.
 
@@ -78,6 +80,8 @@ def simulate_corpus(
     duration : float
         Seconds of every recording.
     locations : sequence of Location
+    progress : bool
+        A bar on stderr, where that is a terminal.
 
     Returns
     -------
@@ -88,10 +92,13 @@ def simulate_corpus(
     ------
     FileExistsError
         Where `destination` is there and not empty.
+    OSError
+        As of `hldm.paths.replacing`.
     """
     seeds = np.random.SeedSequence(seed).generate_state(patients if isinstance(patients, int) else len(patients))
     records = map(draw_patient, map(int, seeds)) if isinstance(patients, int) else patients
-    made = _visits(records, seeds, duration, [Location(site) for site in locations])
+    visits = _visits(records, seeds, duration, [Location(site) for site in locations])
+    made = tqdm(visits, "simulating", len(seeds), unit="patient", disable=None if progress else True)
     texts = {"README.md": README.format(seed=seed)}
     return write_corpus(destination, made, comment="simulated, not a person", texts=texts)
 
