@@ -361,9 +361,9 @@ def test_progress_says_what_and_lets_others_print():
 def test_check_takes_the_corpus_from_the_environment(monkeypatch, capsys, simulated):
     monkeypatch.setenv("HLDM_CIRCOR", str(simulated.root))
     assert cli.main(["check"]) == 0
-    from_environment = capsys.readouterr().out
+    from_environment = capsys.readouterr().out.split("\n", 1)[1]  # less the line with the seconds it took
     assert cli.main(["check", str(simulated.root)]) == 0
-    assert capsys.readouterr().out == from_environment != ""
+    assert capsys.readouterr().out.split("\n", 1)[1] == from_environment != ""
 
 
 def test_generate_says_what_it_understood_and_writes_the_same_bytes_for_a_seed(capsys, tmp_path):

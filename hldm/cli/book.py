@@ -19,7 +19,5 @@ def book(options) -> int:
     from hldm.book.site import ROOT
 
     if not (ROOT / "_toc.yml").is_file():
-        raise DataError(
-            "the chapters, which are in the project's repository and not in the installed package", file=ROOT
-        )
+        raise DataError("a checkout of the project: the installed package has no chapters", file=ROOT)
     return main([options.task, "--profile", options.profile])
