@@ -75,7 +75,8 @@ def statements():
     """Rows of `statements.tsv`: a text, its set, and what it states, some fields of a record by their names.
 
     The set "case" are prompts that were once misread; "development" are 100 negations written before the reader that
-    reads them, which they then helped to mend; "scope" are what a mend of those could break.
+    reads them, which they then helped to mend; "second" are 40 more, of which it read 35 as it then was; "scope" are
+    what a mend of those could break.
     """
     lines = (Path(__file__).parent / "statements.tsv").read_text(encoding="utf-8").splitlines()[1:]
     return [(text, json.loads(stated)) for text, _, stated in (line.split("\t") for line in lines)]

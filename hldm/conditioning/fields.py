@@ -45,7 +45,7 @@ def _scalar(record: ClinicalRecord, name: str) -> float | None:
 def scalars(records: Sequence[ClinicalRecord], murmur_levels: Sequence[float] | None = None) -> tuple[Tensor, Tensor]:
     """Standardised scalars and which of them are known.
 
-    An age is that of `hldm.knowledge.ages.typical_age`: CirCor publishes classes, prompts give years.
+    An age is that of `hldm.data.ages.typical_age`: CirCor publishes classes, prompts give years.
 
     Parameters
     ----------

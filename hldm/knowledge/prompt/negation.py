@@ -202,7 +202,8 @@ class _Scopes:
         targets = _targets(trigger, path)
         if trigger.side == "behind" or (not targets and trigger.kind in DENIES):
             before, behind = self._behind(index, k)
-            after = [] if trigger.side == "behind" else path
+            verb = next((i for i, token in enumerate(path) if token.kind == "verb"), len(path))
+            after = [] if trigger.side == "behind" else path[:verb]  # "not heard": what follows cannot change it
             if behind and trigger.kind == "not" and not all(token.clear or token.fact for token in after):
                 self._unclear(trigger, behind)  # "murmur not treated"
                 return

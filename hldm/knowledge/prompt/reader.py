@@ -30,7 +30,8 @@ class Reading(NamedTuple):
         None in every field that the text leaves open or contradicts.
     understood : tuple of Fact
         What the text says, in order of appearance. Fields outside the record (``finding``, ``advice``, ``negated``,
-        ``doubted``, ``past``, and ``relative`` for what somebody else has) were recognised but change nothing in it.
+        ``doubted``, ``past``, and ``relative`` for what somebody else has) were recognised but change nothing in it;
+        ``silent`` is a phase without a murmur, ``silent_here`` a site without one.
     unknown : tuple of str
         Words that mean nothing here.
     problems : tuple of str
@@ -74,7 +75,11 @@ def _consume(sentence: str) -> tuple[tuple[Fact, ...], str, tuple[str, ...]]:
 
         rest = rule.pattern.sub(take, rest)
     facts, rest, problems = scoped(sorted(facts, key=lambda fact: fact.start), sentence, rest)
-    return tuple(facts), rest, tuple(problems)
+    named = [fact for fact in facts if fact.field == "murmur_named"]
+    kept = [
+        fact for fact in facts if fact.field != "unclear" and (fact.field != "murmur_named" or fact is named[0])
+    ]  # one mention is enough
+    return tuple(kept), rest, tuple(problems)
 
 
 def _assign_phases(facts: tuple[Fact, ...], sentence: str, phase: str | None) -> tuple[list[Fact], str | None]:
