@@ -194,7 +194,10 @@ def _evaluate(options) -> None:
 
     profile = PROFILES[options.profile]
     if options.latent:
-        tables = [commands.measure_latent(_model(options).vae, profile, options.corpus)]
+        from hldm.models import MultiScaleVAE
+
+        vae = _model(options).vae if options.experiment else MultiScaleVAE.from_pretrained()
+        tables = [commands.measure_latent(vae, profile, options.corpus)]
     elif options.what_if:
         tables = commands.measure_edits(_model(options), profile, options.seeds)
     else:
