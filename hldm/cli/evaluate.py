@@ -48,8 +48,11 @@ def _tables(options) -> list:
     from hldm import Synthesizer
     from hldm.evaluation import commands
     from hldm.experiments import load
+    from hldm.models import MultiScaleVAE
 
     profile = PROFILES[options.profile]
+    if options.latent and not options.experiment:
+        return [commands.measure_latent(MultiScaleVAE.from_pretrained(), profile, options.corpus)]
     model = load(options.experiment, options.runs) if options.experiment else Synthesizer.from_pretrained()
     if options.latent:
         return [commands.measure_latent(model.vae, profile, options.corpus)]
