@@ -4,6 +4,8 @@ import io
 import shutil
 import tarfile
 import tomllib
+import urllib.error
+import urllib.request
 from dataclasses import replace
 
 import nbformat
@@ -11,11 +13,13 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from plotly.offline import get_plotlyjs_version
 
 from hldm.book import ChapterError, broken_links, build, check_site, execute, find_browser, vendor
 from hldm.book.browser import DESKTOP, PHONE, look
 from hldm.book.browser import open_browser as browser
 from hldm.book.check import _code_too_wide, table
+from hldm.book.media import take_out
 from hldm.book.serve import served
 from hldm.book.site import ROOT, render
 from hldm.knowledge import knowledge_graph
@@ -152,6 +156,39 @@ def test_a_figure_that_would_be_missing_fails_the_build(output, tmp_path):
     write_notebook(tmp_path / "_build" / "book" / CHAPTERS[0].name, "figure", output=plotly_only)
     with pytest.raises(RuntimeError, match="unknown output mime type"):
         render(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part"),
+    [(None, 200, b"0123456789"), ("bytes=2-4", 206, b"234"), ("bytes=7-", 206, b"789"), ("bytes=8-99", 206, b"89")],
+)
+def test_a_part_of_a_file_is_served_so_that_players_can_seek(tmp_path, asked, status, part):
+    (tmp_path / "x.wav").write_bytes(b"0123456789")
+    with served(tmp_path) as address:
+        request = urllib.request.Request(f"{address}/x.wav", headers={"Range": asked} if asked else {})
+        with urllib.request.urlopen(request) as answer:
+            assert (answer.status, answer.read()) == (status, part)
+        beyond = urllib.request.Request(f"{address}/x.wav", headers={"Range": "bytes=10-"})
+        with pytest.raises(urllib.error.HTTPError, match="416"):
+            urllib.request.urlopen(beyond)
+
+
+def test_a_sound_or_picture_becomes_one_file_however_often_it_is_on_pages(tmp_path):
+    (tmp_path / "book").mkdir()
+    uri = '<audio src="data:audio/wav;base64,AAEC"></audio>'
+    for page in (tmp_path / "a.html", tmp_path / "book" / "b.html"):
+        page.write_text(f"<p>before</p>{uri}{uri}")
+    take_out(tmp_path)
+    [sound] = (tmp_path / "_media").iterdir()
+    assert sound.read_bytes() == bytes([0, 1, 2])
+    shown = f'<p>before</p>{2 * f"""<audio src="../_media/{sound.name}"></audio>"""}'
+    assert (tmp_path / "book" / "b.html").read_text() == shown
+    assert broken_links(tmp_path) == []
+
+
+def test_the_script_of_plotly_is_of_the_release_that_makes_the_figures():
+    [script] = [package for package in vendor.PACKAGES if package.name.startswith("plotly")]
+    assert script.version == get_plotlyjs_version()
 
 
 def test_an_archive_that_is_not_the_pinned_one_is_refused(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ PACKAGES = (
         "3.2.2",
         "Bt+SSVU8eBG27zChVewOicYs7Xsdt40qm4+UpHyX7k0/O9NliPc+x77k1/FEsPsjKPZGJvtRZM1vO+geW0OhGw==",
         folder="package/es5",
-        files=("tex-mml-chtml.js", "a11y/*", "input/tex/extensions/*", "output/chtml/fonts/woff-v2/*", "sre/**"),
+        files=("tex-mml-chtml.js", "input/tex/extensions/*", "output/chtml/fonts/woff-v2/*"),
         target="mathjax",
     ),
     # Of the same release as `plotly` in requirements.txt, with its charts on two axes: a third of the whole.
@@ -163,8 +163,6 @@ def _files(package: Package) -> Iterator[tuple[PurePosixPath, bytes]]:
 
 
 def _matches(path: PurePosixPath, pattern: str) -> bool:
-    """Whether `pattern` matches the whole of a relative path; a final ``**`` stands for everything below."""
+    """Whether `pattern` matches the whole of a relative path."""
     folder, _, last = pattern.rpartition("/")
-    if last == "**":
-        return path.is_relative_to(folder)
     return str(path.parent) == (folder or ".") and path.match(last)
