@@ -159,7 +159,7 @@ def test_a_checkpoint_of_another_seed_is_not_continued(tmp_path):
         fit(net, step_loss, 4, folder=tmp_path, seed=2)
 
 
-@pytest.mark.parametrize(("where", "named"), [("loss", "loss nan, part inf"), ("gradient", "gradient of weight")])
+@pytest.mark.parametrize(("where", "named"), [("loss", "loss nan, part inf"), ("gradient", "gradient nan")])
 def test_training_stops_before_what_is_not_finite_reaches_the_weights(tmp_path, where, named):
     net = nn.Linear(2, 1)
 

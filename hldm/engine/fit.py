@@ -78,8 +78,8 @@ def fit(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "checkpoint.pt"
-    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    optimizer = torch.optim.AdamW(trained.values(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
+    trained = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: _rate(k, steps, warmup))
     start, log = 0, []
     kept, run = {"module": module, "optimizer": optimizer, "schedule": schedule}, {"seed": seed, **(run or {})}
@@ -100,11 +100,11 @@ def fit(
         loss, figures = step_loss(step, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients(trained.values())
-        size = nn.utils.clip_grad_norm_(trained.values(), 1.0)
+        average_gradients(trained)
+        gradient = float(nn.utils.clip_grad_norm_(trained, 1.0))
         figures = {"loss": float(loss.detach()), **figures}
-        if not (math.isfinite(figures["loss"]) and math.isfinite(size)):
-            raise _not_finite(path, step, figures, trained)
+        if not (math.isfinite(figures["loss"]) and math.isfinite(gradient)):
+            raise _not_finite(path, step, figures, gradient)
         optimizer.step()
         schedule.step()
         if after_step is not None:
@@ -123,14 +123,11 @@ def fit(
     return log
 
 
-def _not_finite(path: Path, step: int, figures: Mapping[str, float], trained: Mapping[str, nn.Parameter]) -> DataError:
-    """Names the step and what is not finite: figures of the loss, or else the first gradients."""
-    bad = {name: value for name, value in figures.items() if not math.isfinite(value)}
-    if "loss" not in bad:
-        wrong = [name for name, p in trained.items() if p.grad is not None and not p.grad.isfinite().all()]
-        bad = dict.fromkeys(f"gradient of {name}" for name in wrong[:3])
+def _not_finite(path: Path, step: int, figures: Mapping[str, float], gradient: float) -> DataError:
+    """Names the step, and the loss with those of its figures that are not finite, or else the gradient."""
+    bad = figures if not math.isfinite(figures["loss"]) else {"gradient": gradient}
+    names = ", ".join(f"{name} {value}" for name, value in bad.items() if not math.isfinite(value))
     kept = f"{path} holds what was learnt before" if path.is_file() else "nothing was kept"
-    names = ", ".join(name if value is None else f"{name} {value}" for name, value in bad.items())
     return DataError(
         f"finite numbers; the weights are left as they were, and {kept}", field=f"step {step + 1}: {names}"
     )
