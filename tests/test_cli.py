@@ -275,15 +275,13 @@ def test_simulate_leaves_what_is_there(capsys, tmp_path):
 
 
 def test_without_data_the_evaluation_is_on_simulated_recordings_and_says_so(capsys, monkeypatch):
-    import hldm.evaluation
     from hldm import Synthesizer
+    from hldm.evaluation import commands
 
     monkeypatch.delenv("HLDM_CIRCOR", raising=False)
     monkeypatch.setattr(Synthesizer, "from_pretrained", lambda: SimpleNamespace(batch=lambda records, **_: records))
     asked = []
-    monkeypatch.setattr(
-        hldm.evaluation, "evaluate", lambda *given, **named: asked.append((given, named)) or pd.DataFrame()
-    )
+    monkeypatch.setattr(commands, "evaluate", lambda *given, **named: asked.append((given, named)) or pd.DataFrame())
     assert cli.main(["evaluate"]) == 0
     ((records, reference),), names = zip(*asked, strict=True)
     assert (len(records), len(reference)) == (16, 48)
