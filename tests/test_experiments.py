@@ -27,7 +27,7 @@ def test_every_experiment_changes_what_it_is_called_after_and_has_a_title_of_its
         assert all(set(changed(recipe)) == {part} for recipe in recipes.values())
     assert changed(experiment("one-head")) == {"unet": {"structured": False}}
     assert changed(experiment("plain-attention")) == {"unet": {"medical_attention": False}}
-    assert set(changed(experiment("readers"))["vae"]) == {f"{term}_weight" for term in TERMS if term != "reading"}
+    assert set(changed(experiment("probes"))["vae"]) == {f"{term}_weight" for term in TERMS if term != "reading"}
     assert [name for name, recipe in DENOISERS.items() if recipe.curriculum is None] == ["no-curriculum"]
 
 

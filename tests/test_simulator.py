@@ -114,7 +114,7 @@ def test_heart_rate_changes_rhythm_but_not_the_character_of_sound_and_noise():
     for name in ("M1", "T1", "A2", "P2"):
         assert slow.factors.sounds[name].frequency == fast.factors.sounds[name].frequency
     systole = [np.median(made.factors.beats.systole / np.sqrt(made.factors.beats.rr)) for made in (slow, fast)]
-    assert systole[0] == pytest.approx(systole[1], rel=0.04)  # Weissler's constant is the patient's
+    assert systole[0] == pytest.approx(systole[1], rel=0.04)  # the constant of Bazett's root is the patient's
     np.testing.assert_array_equal(slow.factors.background_db, fast.factors.background_db)
 
 

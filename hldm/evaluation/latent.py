@@ -138,7 +138,7 @@ def _subspaces(vae: MultiScaleVAE, known: KnownClips, repeats: int, seed: int) -
     strong = Readings.of(patterns, factors, patients)
     everything = Sample.of(np.arange(len(patients)), patients)
     value = interval(lambda s: modularity(strong.scores(s.values.astype(int)), OWN), everything, repeats=repeats)
-    yield _row("PDS: mod for a stronger reader", "higher", value, np.nan, ceiling["PDS: mod"], PATTERNS)
+    yield _row("PDS: mod for a stronger probe", "higher", value, np.nan, ceiling["PDS: mod"], PATTERNS)
     yield from _probes(known, groups, readings, strong, repeats, seed)
     yield from _others(known, groups, best, seed)
 
@@ -175,7 +175,7 @@ def _probes(known: KnownClips, groups, readings: Readings, strong: Readings, rep
         return estimate(lambda s: s.values.mean(), error)
 
     guess, whole = mae(np.full_like(rate, np.median(rate))), mae(read(together["all four"], rate, patients))
-    for kind, source, by in (("", readings, PROBES), (", stronger reader", strong, PATTERNS)):
+    for kind, source, by in (("", readings, PROBES), (", stronger probe", strong, PATTERNS)):
         for name in SUBSPACES:
             own = name == "rhythm"
             best = whole if source is readings else np.nan

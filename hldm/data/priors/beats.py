@@ -64,7 +64,7 @@ def draw_beats(record: ClinicalRecord, duration: float, rng: np.random.Generator
     """Beat times for a record whose heart rate is known.
 
     The interval follows breathing (respiratory sinus arrhythmia: shorter in inspiration), the 0.1 Hz wave of
-    blood pressure and a jitter; the spread comes from real recordings. Systole follows Weissler's law
+    blood pressure and a jitter; the spread comes from real recordings. Systole follows Bazett's root
     ``k sqrt(RR)``.
     """
     age = age_key(record)

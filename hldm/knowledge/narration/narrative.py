@@ -108,7 +108,9 @@ def _summary(record: ClinicalRecord, words: _Words) -> str:
     if record.heart_rate is not None:
         said.append(words.frame(_say("heart_rate"), rate=f"{record.heart_rate:g}"))
     if record.location is not None:
-        here = words.phrase(*_say("here", record.murmur_here))
+        # "The murmur" is only for who has one.
+        here = record.murmur if record.murmur == Murmur.ABSENT else record.murmur_here
+        here = words.phrase(*_say("here", here))
         said.append(words.frame(_say("stethoscope"), site=_site(record.location, words), here=here))
     if record.outcome is not None:
         said.append(words.frame(_say("outcome"), outcome=str(record.outcome).lower()))
