@@ -43,8 +43,9 @@
 
   // Whatever is wider than its box scrolls inside it, with the arrow keys, too.
   const reach = () => {
-    for (const box of document.querySelectorAll(".cell_output, .pst-scrollable-table-container, div.math")) {
-      const scrolls = box.scrollWidth > box.clientWidth + 1;
+    const boxes = ".cell_output, .pst-scrollable-table-container, div.math mjx-container, span.math";
+    for (const box of document.querySelectorAll(boxes)) {
+      const scrolls = box.scrollWidth > box.clientWidth + 10; // a formula may stand out by a pixel
       if (scrolls) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }
@@ -72,7 +73,7 @@
     );
     boxes.forEach((box) => watch.observe(box));
     addEventListener("beforeprint", () => boxes.filter((box) => !box.querySelector(".js-plotly-plot")).forEach(draw));
-    new ResizeObserver(reach).observe(document.body);
+    new ResizeObserver(reach).observe(document.body); // and when formulas are set, which changes its height
   };
 
   // The theme changes this attribute when a reader switches between light and dark.
