@@ -171,7 +171,8 @@ def _take(folder: Path, wait: bool) -> IO[str]:
     while True:
         if folder.is_symlink() or folder.is_file():
             raise foreign
-        folder.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir()  # not `exist_ok`: that fails where another process removes it in between
         with suppress(FileNotFoundError):  # whoever was at work here has just removed it: once more
             there = os.listdir(folder)
             if there and MARKER not in there:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from hldm import cli
-from hldm.config import UNetConfig, VAEConfig
+from hldm.config import PROFILES, UNetConfig, VAEConfig
 from hldm.data.errors import DataError
 from hldm.experiments import CONDITIONS, DEFAULT, DENOISERS, EXPERIMENTS, TERMS, VAES, experiment, load
 from hldm.models import MultiScaleVAE, StructuredUNet
@@ -54,7 +54,7 @@ def test_an_experiment_loads_what_it_trained_and_the_shipped_rest(tmp_path):
 
 def test_the_command_line_trains_an_experiment_in_a_folder_of_its_own(monkeypatch, tmp_path):
     monkeypatch.delenv("HLDM_CIRCOR", raising=False)
-    tiny = dataclasses.replace(cli.PROFILES["smoke"], max_steps=2, max_patients=3)
-    monkeypatch.setitem(cli.PROFILES, "smoke", tiny)
+    tiny = dataclasses.replace(PROFILES["smoke"], max_steps=2, max_patients=3)
+    monkeypatch.setitem(PROFILES, "smoke", tiny)
     assert cli.main(["train", "vae", "--experiment", "no-disentangle", "--runs", str(tmp_path)]) == 0
     assert load("no-disentangle", tmp_path).vae.config == VAES["no-disentangle"].vae

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hldm import cli
-from hldm.config import AudioConfig
+from hldm.config import PROFILES, AudioConfig
 from hldm.data import ClinicalRecord, LogMel, simulate
 from hldm.evaluation.factors import real_clips
 from hldm.evaluation.reference import unseen_corpus
@@ -195,8 +195,8 @@ def test_the_shipped_vocoder_keeps_the_heart(table):
 def test_the_command_trains_measures_and_writes_the_card(monkeypatch, tmp_path, capsys):
     """On the simulated corpus, as the other stages' test."""
     monkeypatch.delenv("HLDM_CIRCOR", raising=False)
-    tiny = dataclasses.replace(cli.PROFILES["smoke"], max_steps=2, max_patients=3)
-    monkeypatch.setitem(cli.PROFILES, "smoke", tiny)
+    tiny = dataclasses.replace(PROFILES["smoke"], max_steps=2, max_patients=3)
+    monkeypatch.setitem(PROFILES, "smoke", tiny)
     assert cli.main(["train", "vocoder", "--runs", str(tmp_path)]) == 0
     assert re.search(r"S1/S2 timing error \(ms\) +[\d.]+", capsys.readouterr().out)
     card = (tmp_path / "vocoder.md").read_text()
