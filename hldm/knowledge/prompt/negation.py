@@ -34,7 +34,7 @@ FLIPPED: dict[str, dict[Any, Any]] = {
     "outcome": {Outcome.NORMAL: Outcome.ABNORMAL, Outcome.ABNORMAL: Outcome.NORMAL},
 }
 #: Beside one of these, a negation that is not understood is a problem.
-OF_MURMURS = DENIABLE - {"finding", "place"} | {"grade"}
+OF_MURMURS = DENIABLE - {"finding", "place"} | {"grade"} | FLIPPED.keys()
 #: Nobody lists these among what is missing.
 NORMAL = ("normal", "normal S2", "regular rhythm")
 
@@ -52,7 +52,7 @@ class Token(NamedTuple):
     @property
     def clear(self) -> bool:
         """Whether a denial passes over it: a word without a meaning of its own, or a verb of finding."""
-        return self.kind in ("head", "verb") or (self.kind == "word" and self.text.lower() in words("filler") | {""})
+        return self.kind in ("head", "verb") or (self.kind == "word" and self.text.lower() in words("filler"))
 
 
 @dataclass
@@ -106,7 +106,8 @@ def _tokens(rest: str) -> list[Token]:
         if kind[1:].isdigit():
             row = rows("triggers")[int(kind[1:])]
             kind, side = row["kind"], row["side"]
-        found.append(Token(kind, *match.span(), match.group().rstrip(".!?"), side))
+        if text := match.group().rstrip(".!?"):
+            found.append(Token(kind, *match.span(), text, side))
     # A colon is a border, but not beside a trigger: "murmur: none", "ruled out: VSD".
     near = [None, *(token.kind for token in found), None]
     return [
