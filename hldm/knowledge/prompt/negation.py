@@ -201,7 +201,7 @@ class _Scopes:
             return
         path = self._ahead(index, k)
         targets = _targets(trigger, path)
-        if trigger.side == "behind" or (not targets and trigger.kind in DENIES):
+        if trigger.side == "behind" or (not targets and (trigger.kind in DENIES or trigger.side == "either")):
             before, behind = self._behind(index, k)
             verb = next((i for i, token in enumerate(path) if token.kind == "verb"), len(path))
             after = [] if trigger.side == "behind" else path[:verb]  # "not heard": what follows cannot change it

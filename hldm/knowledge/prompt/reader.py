@@ -17,6 +17,10 @@ from hldm.knowledge.prompt.vocabulary import ADVICE, lexicon, rules, standing
 from hldm.knowledge.tables import words
 
 
+#: What divides sentences. "VSD? No." is one.
+_SENTENCES = re.compile(r"(?<=[.!])\s+|(?<=\?)\s+(?!(?:no|none|not|nil|negative|absent|never)(?:[.!,;]|$))|\n", re.I)
+
+
 class NotUnderstood(UserWarning):
     """Words of a prompt mean nothing to the reader, and the sound is made without them."""
 
@@ -139,7 +143,7 @@ def read_prompt(text: str, base: ClinicalRecord | None = None) -> Reading:
     """
     base, facts, unknown, unclear = base or ClinicalRecord(), [], [], []
     phase = "diastolic" if base.diastolic and not base.systolic else None
-    for sentence in re.split(r"(?<=[.!?])\s+|\n", respell(text, lexicon(), standing())):
+    for sentence in _SENTENCES.split(respell(text, lexicon(), standing())):
         if ADVICE.match(sentence):
             facts.append(Fact("advice", None, sentence))
             continue
