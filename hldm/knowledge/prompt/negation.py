@@ -272,6 +272,9 @@ class _Scopes:
             self._not_understood(index, k, path)
             return
         facts = [token.fact for token in targets]
+        if any(fact in self.fate and self.fate[fact].field != "relative" for fact in facts):
+            self._unclear(trigger, targets)  # "no murmur can be ruled out"
+            return
         fields = {fact.field for fact in facts}
         first = next((token.fact for token in path if not token.clear), None)
         adjective = (
@@ -299,11 +302,15 @@ class _Scopes:
         """A trigger without a fact to deny: a problem, unless what it denies is none of ours ("no fever")."""
         tokens = self.units[index].tokens
         place, thing = next(((j, tokens[j]) for j in range(k + 1, len(tokens)) if not tokens[j].clear), (k, None))
-        missed = [token for token in path if token.fact and token.fact.field in DENIABLE]
+        missed = [token for token in path if token.fact and token.fact.field in DENIABLE | FLIPPED.keys()]
+        subject = any(not token.clear for token in tokens[:k])
+        of_before = (
+            tokens[k].kind == "not" and not subject and any(token.kind == "verb" for token in tokens[k + 1 :][:1])
+        )
         if thing and thing.kind in DENIES:  # "denies no murmur"
             self.used.add(thing)
             missed = _targets(thing, self._ahead(index, place))
-        elif thing and not thing.fact and not missed:
+        elif thing and not thing.fact and not missed and not of_before:  # "3/6 murmur, not heard today"
             following = self.units[index + 1] if index + 1 < len(self.units) else Unit()
             missed = [token for token in following.tokens if token.fact]
             if following.join in ("border", "exception") or not following.bare or not missed:

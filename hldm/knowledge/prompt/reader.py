@@ -16,7 +16,6 @@ from hldm.knowledge.prompt.spelling import respell
 from hldm.knowledge.prompt.vocabulary import ADVICE, lexicon, rules, standing
 from hldm.knowledge.tables import words
 
-
 #: What divides sentences. "VSD? No." is one.
 _SENTENCES = re.compile(r"(?<=[.!])\s+|(?<=\?)\s+(?!(?:no|none|not|nil|negative|absent|never)(?:[.!,;]|$))|\n", re.I)
 
