@@ -139,7 +139,14 @@ def read_prompt(text: str, base: ClinicalRecord | None = None) -> Reading:
     Reading
         A diagnosis in a text that describes no murmur brings the murmur which the knowledge tables give it; such
         facts stand in `implied`.
+
+    Raises
+    ------
+    DataError
+        Where `text` is no text, such as the NaN of an empty cell.
     """
+    if not isinstance(text, str):
+        raise DataError("a text", field="prompt", value=text)
     base, facts, unknown, unclear = base or ClinicalRecord(), [], [], []
     phase = "diastolic" if base.diastolic and not base.systolic else None
     for sentence in _SENTENCES.split(respell(text, lexicon(), standing())):
