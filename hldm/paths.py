@@ -122,8 +122,8 @@ def replacing(path: str | os.PathLike, *, wait: bool = True) -> Iterator[Path]:
 def workplace(folder: str | os.PathLike, *, wait: bool = False, keep: bool = False) -> Iterator[Path]:
     """A folder where something is made, this process's alone while the context lasts, and gone afterwards.
 
-    A marker tells it from a folder of somebody else's with that name, so what a killed process left is cleaned up,
-    and nothing of the user's ever is.
+    A marker, which is empty, tells it from a folder of somebody else's with that name, so what a killed process left
+    is cleaned up, and nothing of the user's ever is.
 
     Parameters
     ----------
@@ -171,11 +171,11 @@ def _take(folder: Path, wait: bool) -> IO[str]:
     while True:
         if folder.is_symlink() or folder.is_file():
             raise foreign
-        with suppress(FileExistsError):
-            folder.mkdir()  # not `exist_ok`: that fails where another process removes it in between
+        with suppress(FileExistsError):  # not exist_ok, which fails where another process removes it just then
+            folder.mkdir()
         with suppress(FileNotFoundError):  # whoever was at work here has just removed it: once more
             there = os.listdir(folder)
-            if there and MARKER not in there:
+            if there and (MARKER not in there or marker.stat().st_size):
                 raise foreign
             lock = marker.open("a", encoding="utf-8")
             try:

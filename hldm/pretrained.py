@@ -149,6 +149,9 @@ def _read(path: Path, kind: type[Pretrained]) -> tuple[Any, dict[str, Tensor]]:
     with refusing(path, "a safetensors file"), safe_open(path, "pt") as file:
         header = (file.metadata() or {}).get(HEADER)
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    for name, value in state.items():
+        if not value.isfinite().all():
+            raise WeightsError(f"{path}: {name}: found weights that are not finite, expected numbers")
     if header is None:
         raise WeightsError(f"{path}: found no {HEADER!r} in the metadata, expected weights that this hldm saved")
     with refusing(path, "a model and its configuration in the metadata"):

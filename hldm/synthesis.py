@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hldm.conditioning import ConditionEncoder
 from hldm.config import SUBSPACES
+from hldm.data.errors import DataError
 from hldm.data.priors.beats import draw_beats
 from hldm.data.priors.population import complete_record
 from hldm.data.records import ClinicalRecord
@@ -221,6 +222,8 @@ class Synthesizer:
     ) -> list[HeartSound]:
         """Several heart sounds at once; `seeds` default to 0, 1, 2 ..."""
         # 0. Arguments that mean nothing are refused before any work.
+        if isinstance(prompts, str | ClinicalRecord):
+            raise DataError("a list of prompts", field="prompts", value=prompts)
         seeds = [seed_of(seed) for seed in (range(len(prompts)) if seeds is None else seeds)]
         if len(seeds) != len(prompts):
             raise ValueError(f"found {len(seeds)} seeds for {len(prompts)} prompts, expected one each")

@@ -39,6 +39,15 @@ def truncate(name, size):
     return lambda root: (root / name).write_bytes((root / name).read_bytes()[:size])
 
 
+def instead(name, make):
+    """Something else under a file's name."""
+    return lambda root: ((root / name).unlink(), make(root / name))
+
+
+def loop(path):
+    path.symlink_to(path.name)
+
+
 CSV, TXT = "training_data.csv", "training_data/102.txt"
 HEA, WAV, TSV = (f"training_data/102_MV.{kind}" for kind in ("hea", "wav", "tsv"))
 
@@ -67,6 +76,10 @@ MALFORMED = {
     "another patient's file": (edit(TXT, "102_MV.", "101_MV."), "102.txt", "line 2"),
     "a site that the name denies": (edit(TXT, "MV 102_MV", "AV 102_MV"), "102.txt", "line 2"),
     "no text": (garble(TXT), "102.txt", None),
+    "recordings without their text": (remove(TXT), "102.txt", None),
+    "a folder called as a text": (instead(TXT, Path.mkdir), "102.txt", None),
+    "a folder called as a WAV": (instead(WAV, Path.mkdir), "102_MV.wav", None),
+    "a link to itself": (instead(TSV, loop), "102_MV.tsv", None),
     "no header": (remove(HEA), "102_MV.hea", None),
     "an empty header": (truncate(HEA, 0), "102_MV.hea", None),
     "a header of another length": (edit(HEA, "8000", "8001"), "102_MV.wav", "samples"),
@@ -206,6 +219,28 @@ def test_the_check_verifies_the_corpus_own_sums(published):
     edit(WAV.replace("wav", "tsv"), "0.5\t2\t3", "0.5\t1.9\t3")(published)
     (problem,) = CircorCorpus(published).check().problems
     assert (problem.file.name, problem.field) == ("102_MV.tsv", "sha256")
+
+
+def test_a_link_to_itself_does_not_stop_the_check_of_sums(published):
+    (published / "SHA256SUMS.txt").write_text(f"{'0' * 64} {TSV}\n")
+    MALFORMED["a link to itself"][0](published)
+    (problem,) = CircorCorpus(published).check().problems
+    assert problem.file.name == "102_MV.tsv"
+
+
+@pytest.mark.parametrize("place", [".", "training_data"])
+def test_a_folder_without_permission_is_named(published, monkeypatch, place):
+    closed = published / place
+
+    def stat(self, _stat=Path.stat, **options):
+        if closed in self.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return _stat(self, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(DataError, match="Permission denied") as caught:
+        list(CircorCorpus(published, strict=True))
+    assert caught.value.file == closed
 
 
 def test_a_folder_that_is_no_corpus_is_refused(tmp_path):

@@ -250,6 +250,7 @@ FOREIGN = {
     "notes": ("s1.json", b'{"patient": "mine"}'),
     "no JSON": ("s1.json", b"mine"),
     "half a sidecar": ("s1.json", b'{"synthetic": "Synthetic heart'),
+    "a deep table": ("s1.json", b"[" * 100_000),
 }
 
 
@@ -261,6 +262,26 @@ def test_what_others_wrote_is_never_overwritten(studio, requests, tmp_path, what
     with pytest.raises(DataError, match=rf"{name}: expected no file, or .*move it away"):
         generate(requests, tmp_path, studio, overwrite=overwrite)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, content)]
+
+
+@pytest.mark.parametrize("name", ["s1.wav", "s1.json"])
+def test_a_link_that_leads_nowhere_stays(studio, requests, tmp_path, name):
+    (tmp_path / name).symlink_to("/not/mounted/now")
+    with pytest.raises(DataError, match=rf"{name}: expected no file, or .*move it away"):
+        generate(requests, tmp_path, studio, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_somebody_writes_while_a_sound_is_made_stays(studio, requests, tmp_path, monkeypatch, overwrite):
+    def make(request, _make=studio.make):
+        (tmp_path / f"{request.name}.wav").write_text("mine")
+        return _make(request)
+
+    monkeypatch.setattr(studio, "make", make)
+    with pytest.raises(DataError, match="move it away"):
+        generate(requests[:1], tmp_path, studio, overwrite=overwrite)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("s0.wav", "mine")]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from hldm import paths
-from hldm.paths import MARKER, cache_folder, replacing, workplace
+from hldm.paths import MARKER, cache_folder, clean, replacing, workplace
 
 
 def python(code: str, *arguments, **options) -> subprocess.Popen:
@@ -83,6 +83,10 @@ def test_what_others_made_is_in_the_way_and_stays(tmp_path):
         make()
         with pytest.raises(FileExistsError, match="in the way"), replacing(tmp_path / "a.txt"):
             pass
+    (mine / MARKER).write_text("a file of theirs")  # ours is empty
+    clean(tmp_path)
+    with pytest.raises(FileExistsError, match="in the way"), replacing(tmp_path / "a.txt"):
+        pass
     assert (mine / "x").read_text() == "x"
     assert os.listdir(tmp_path) == [mine.name]
 

@@ -82,6 +82,10 @@ def a_tensor_less(found, state):
     del state[next(iter(state))]
 
 
+def not_finite(found, state):
+    state[next(name for name, value in state.items() if value.is_floating_point())].fill_(float("nan"))
+
+
 DAMAGES = {
     "no sum": (lambda p: p.with_suffix(".sha256").unlink(), r"sha256: missing"),
     "empty sum": (lambda p: p.with_suffix(".sha256").write_text(""), r"sha256: found ''"),
@@ -101,6 +105,7 @@ DAMAGES = {
     "another width": (rewritten(wider), r"expected the weights of a"),
     "another model": (rewritten(lambda h, s: h.update(model="Other")), r"model: found 'Other'"),
     "a tensor less": (rewritten(a_tensor_less), r"expected the weights of a"),
+    "not finite": (rewritten(not_finite), r"not finite"),
 }
 
 

@@ -76,7 +76,7 @@ def statements():
 
     The set "case" are prompts that were once misread; "development" are 100 negations written before the reader that
     reads them, which they then helped to mend; "second" are 40 more, of which it read 35 as it then was; "scope" are
-    what a mend of those could break.
+    what a mend of those could break; "third" are those of 100 more that were read wrong without a word.
     """
     lines = (Path(__file__).parent / "statements.tsv").read_text(encoding="utf-8").splitlines()[1:]
     return [(text, json.loads(stated)) for text, _, stated in (line.split("\t") for line in lines)]

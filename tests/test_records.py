@@ -47,6 +47,9 @@ def test_strings_become_the_vocabulary():
     [
         (lambda: ClinicalRecord(sex="female"), "sex", "female"),
         (lambda: ClinicalRecord(murmur_locations=("XV",)), "murmur_locations", "XV"),
+        (lambda: ClinicalRecord(murmur_locations=3), "murmur_locations", 3),
+        (lambda: ClinicalRecord(conditions=("vsd", "VSD")), "conditions", "VSD"),
+        (lambda: ClinicalRecord(systolic="III/VI"), "systolic", "III/VI"),
         (lambda: SystolicMurmur(grade="II/IV"), "systolic grade", "II/IV"),
         (lambda: DiastolicMurmur(timing="Holosystolic"), "diastolic timing", "Holosystolic"),
         (lambda: ClinicalRecord(age_years=-1), "age_years", -1),

@@ -171,6 +171,7 @@ def test_an_edit_of_the_heart_rate_moves_the_beats(synth, base):
         ({"prompt": PROMPT, "seed": True}, "seed: found True"),
         ({"prompt": PROMPT, "seed": 1.0}, "seed: found 1.0"),
         ({"prompt": PROMPT, "seed": "1"}, "seed: found '1'"),
+        ({"prompt": float("nan")}, "prompt: found nan, expected a text"),  # an empty cell of pandas
     ],
 )
 def test_what_can_not_be_made_is_refused_and_named(synth, arguments, named):
@@ -185,6 +186,8 @@ def test_nonsense_is_refused_before_any_work(synth, base, monkeypatch):
             synth(PROMPT, **wrong)
         with pytest.raises(DataError, match=next(iter(wrong))):
             synth.what_if(base, "no murmur", **wrong)
+    with pytest.raises(DataError, match=r"prompts: found .*, expected a list"):
+        synth.batch(PROMPT)
     with pytest.raises(DataError, match="seed: found -3"):
         synth.batch([PROMPT, PROMPT], seeds=[0, -3])
 

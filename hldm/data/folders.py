@@ -5,15 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from hldm.data.errors import DataError
+
 
 def files(folder: Path, *suffixes: str) -> Iterator[Path]:
     """The files in a folder with one of these endings in small or capital letters, in the order of their names.
 
     Hidden files are passed over, such as the ``._NAME`` that a Mac leaves beside each file.
+
+    Raises
+    ------
+    DataError
+        Where the folder cannot be read.
     """
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and not path.is_dir():
-            yield path
+    try:
+        found = [
+            path
+            for path in sorted(folder.iterdir())
+            if path.suffix.lower() in suffixes and not path.name.startswith(".") and not path.is_dir()
+        ]
+    except OSError as error:
+        raise DataError(f"a folder that can be read ({error.strerror})", file=folder) from None
+    yield from found
 
 
 def files_below(folder: Path, *suffixes: str) -> Iterator[Path]:

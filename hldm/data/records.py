@@ -6,8 +6,10 @@ Categorical values are string enums spelled as CirCor spells them, so ``record.m
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -15,6 +17,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from hldm.data.errors import DataError
+from hldm.data.tables import rows
 
 
 class AgeGroup(StrEnum):
@@ -104,6 +107,12 @@ def _choice(kind: type[StrEnum], value: object, name: str):
         return kind(value)
     except ValueError:
         raise DataError("one of " + ", ".join(kind), field=name, value=value) from None
+
+
+@cache
+def _conditions() -> frozenset[str]:
+    """The ids of the knowledge tables."""
+    return frozenset(row["id"] for row in rows("conditions"))
 
 
 def _within(value: float | None, low: float, high: float, name: str, unit: str) -> float | None:
@@ -201,9 +210,14 @@ class ClinicalRecord:
         }.items():  # fmt: skip
             put(name, _choice(kind, getattr(self, name), name))
         for name in ("murmur_locations", "conditions"):
-            if isinstance(value := getattr(self, name), str):
-                raise DataError("a sequence of values, not one string", field=name, value=value)
+            if isinstance(value := getattr(self, name), str) or not isinstance(value, Iterable | None):
+                raise DataError("a sequence of values", field=name, value=value)
             put(name, tuple(value or ()))
+        for name, kind in {"systolic": SystolicMurmur, "diastolic": DiastolicMurmur}.items():
+            if not isinstance(getattr(self, name), kind | None):
+                raise DataError(f"a {kind.__name__} or None", field=name, value=getattr(self, name))
+        if strangers := [name for name in self.conditions if name not in _conditions()]:
+            raise DataError("one of " + ", ".join(sorted(_conditions())), field="conditions", value=strangers[0])
         put("murmur_locations", tuple(_choice(Location, v, "murmur_locations") for v in self.murmur_locations))
         if self.pregnant not in (None, True, False):
             raise DataError("True, False or None", field="pregnant", value=self.pregnant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -42,7 +43,7 @@ def _stays_inside(name: str, folder: Path) -> bool:
     parts = PurePosixPath(name).parts
     plain = not re.search(r"[\\:\x00-\x1f]", name) and not name.startswith("/") and ".." not in parts
     # A link planted in the folder must not lead out of it either.
-    return plain and (folder / name).resolve().is_relative_to(folder.resolve())
+    return plain and Path(os.path.realpath(folder / name)).is_relative_to(os.path.realpath(folder))
 
 
 def digest(path: Path) -> str:
@@ -55,9 +56,9 @@ def differing(folder: Path) -> Iterator[DataError]:
     """A problem for each file that is there and has another sum; those that are not there are passed over."""
     for name, expected in read_sums(folder).items():
         path = folder / name
-        if not path.is_file():
-            continue
         try:
+            if not path.is_file():
+                continue
             found = digest(path)
         except OSError as error:
             yield DataError(f"a file that can be read ({error.strerror})", file=path)

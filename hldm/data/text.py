@@ -20,9 +20,9 @@ def read_text(path: Path) -> str:
     DataError
         Where the file is missing, cannot be read, or is no text.
     """
-    if not path.is_file():
-        raise DataError("a text file", file=path)
     try:
+        if not path.is_file():
+            raise DataError("a text file", file=path)
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError("text in UTF-8", file=path, value=str(error)) from None

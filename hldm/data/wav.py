@@ -62,9 +62,9 @@ def read_wav(path: Path, sampling_rate: int | None = None, promised: str | None 
     """
     import soundfile
 
-    if not path.is_file():
-        raise DataError("a WAV file", file=path)
     try:
+        if not path.is_file():
+            raise DataError("a WAV file", file=path)
         with soundfile.SoundFile(path) as file:
             container, subtype, what = file.format, file.subtype, f"{file.format_info}, {file.subtype_info}"
             rate, waveform = file.samplerate, file.read(dtype="float32", always_2d=True)

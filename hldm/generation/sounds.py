@@ -140,8 +140,8 @@ class Studio:
             of another request, unless it may be overwritten: the message names the field that differs.
         """
         sidecar = wav.with_suffix(".json")
-        said = _read_sidecar(sidecar) if sidecar.exists() else None
-        if wav.exists():
+        said = _read_sidecar(sidecar) if os.path.lexists(sidecar) else None
+        if os.path.lexists(wav):  # a link that leads nowhere is somebody's, too
             _check_own(wav, said, sidecar)
         if said is None:
             return False
@@ -206,7 +206,7 @@ def _sha256(path: Path) -> str:
 def _read_sidecar(path: Path) -> dict:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError, FileNotFoundError):  # the last: a link that leads nowhere
         said = None
     if not isinstance(said, dict) or said.get("synthetic") != SYNTHETIC:
         raise DataError("no file, or one that hldm wrote; move it away, or choose another name", file=path)
@@ -289,7 +289,9 @@ def _each(studio: Studio, todo: Sequence[tuple[Request, Path]], batch: int, over
     def one(request: Request, wav: Path) -> None:
         with workplace(wav.with_name(f".{wav.name}.partial"), wait=True) as aside:
             if not studio.is_finished(request, wav, overwrite=overwrite):  # by another process, meanwhile
-                studio.write(request, studio.make(request), wav, aside)
+                sound = studio.make(request)
+                studio.is_finished(request, wav, overwrite=overwrite)  # nobody has put a file there meanwhile
+                studio.write(request, sound, wav, aside)
 
     with ThreadPoolExecutor(min(batch, threads), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:

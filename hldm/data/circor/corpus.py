@@ -61,8 +61,11 @@ class CircorCorpus:
         self.folder = self.root / FOLDER
         self.split, self.splits, self.max_patients = split, splits, max_patients
         self._defects = Defects(strict)
-        if not self.folder.is_dir():
-            raise DataError(f"a CirCor corpus with a folder {FOLDER}", file=self.root)
+        try:
+            if not self.folder.is_dir():
+                raise DataError(f"a CirCor corpus with a folder {FOLDER}", file=self.root)
+        except OSError as error:
+            raise DataError(f"a folder that can be read ({error.strerror})", file=self.root) from None
         if split not in (None, "train", "val", "test"):
             raise ValueError(f"split is {split!r}, expected 'train', 'val' or 'test'")
 

@@ -124,10 +124,10 @@ def read_header(path: Path) -> int:
     """Check a recording's ``.hea`` (WFDB) against its name; the number of samples it promises."""
     import wfdb
 
-    if not path.is_file():
-        raise DataError("a header", file=path)
     name = path.stem
     try:
+        if not path.is_file():
+            raise FileNotFoundError("missing")
         header = wfdb.rdheader(str(path.with_suffix("")))
     except (ValueError, IndexError, AttributeError, TypeError, OSError) as error:
         raise DataError(f"a WFDB header ({error})", file=path) from None

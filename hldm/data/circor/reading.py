@@ -50,12 +50,14 @@ def read_patient_table(root: Path, on_defect: Callable[[DataError], None] = refu
 def patient_files(root: Path, table: pd.DataFrame | None) -> list[Path]:
     """The ``.txt`` of each patient, in the order of the table; those it does not know come last.
 
-    A text that is in no table and has no recordings beside it is somebody's note, and passed over.
+    A text that is in no table and has no recordings beside it is somebody's note, and passed over. A patient of the
+    table whose recordings are there has a text, too: where it is missing, reading it says so.
     """
     folder = root / FOLDER
     row_of = {} if table is None else {patient_id: number for number, patient_id in enumerate(table.index)}
     recorded = {path.stem.partition("_")[0] for path in files(folder, ".hea", ".wav", ".tsv")}
     texts = [path for path in files(folder, ".txt") if path.stem in row_of or path.stem in recorded]
+    texts += [folder / f"{name}.txt" for name in (recorded & row_of.keys()) - {path.stem for path in texts}]
     return sorted(texts, key=lambda path: row_of.get(path.stem, len(row_of)))
 
 

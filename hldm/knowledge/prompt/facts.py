@@ -69,15 +69,18 @@ def _silence(facts: list[Fact]) -> list[Fact]:
     A murmur that is absent at a site, or with an exception, is there if the text describes one; with both phases
     silent there is none.
     """
-    described = any(
-        fact.field in ("murmur_named", "phase", "grade", "radiation", "most_audible_location")
-        or fact.field.split(".")[0] in MURMURS for fact in facts
-    )  # fmt: skip
+    described = {
+        fact.field for fact in facts
+        if fact.field in ("murmur_named", "phase", "grade", "radiation", "most_audible_location")
+        or fact.field.split(".")[0] in MURMURS
+    }  # fmt: skip
     here = {"silent_here": "negated", "silent_place": "negated"} if described else {
         "silent_here": "murmur", "silent_place": "place"}  # fmt: skip
     facts = [fact._replace(field=here.get(fact.field, fact.field)) for fact in facts]
     silent = [fact for fact in facts if fact.field == "silent"]
-    if not described and all(any(fact.value in (phase, "both") for fact in silent) for phase in MURMURS):
+    if not described - {"murmur_named"} and all(
+        any(fact.value in (phase, "both") for fact in silent) for phase in MURMURS
+    ):
         facts.append(silent[-1]._replace(field="murmur", value=Murmur.ABSENT))
     return facts
 

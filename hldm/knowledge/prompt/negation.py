@@ -34,7 +34,7 @@ FLIPPED: dict[str, dict[Any, Any]] = {
     "outcome": {Outcome.NORMAL: Outcome.ABNORMAL, Outcome.ABNORMAL: Outcome.NORMAL},
 }
 #: Beside one of these, a negation that is not understood is a problem.
-OF_MURMURS = DENIABLE - {"finding", "place"} | {"grade"}
+OF_MURMURS = DENIABLE - {"finding", "place"} | {"grade"} | FLIPPED.keys()
 #: Nobody lists these among what is missing.
 NORMAL = ("normal", "normal S2", "regular rhythm")
 
@@ -52,7 +52,7 @@ class Token(NamedTuple):
     @property
     def clear(self) -> bool:
         """Whether a denial passes over it: a word without a meaning of its own, or a verb of finding."""
-        return self.kind in ("head", "verb") or (self.kind == "word" and self.text.lower() in words("filler") | {""})
+        return self.kind in ("head", "verb") or (self.kind == "word" and self.text.lower() in words("filler"))
 
 
 @dataclass
@@ -106,7 +106,8 @@ def _tokens(rest: str) -> list[Token]:
         if kind[1:].isdigit():
             row = rows("triggers")[int(kind[1:])]
             kind, side = row["kind"], row["side"]
-        found.append(Token(kind, *match.span(), match.group().rstrip(".!?"), side))
+        if text := match.group().rstrip(".!?"):
+            found.append(Token(kind, *match.span(), text, side))
     # A colon is a border, but not beside a trigger: "murmur: none", "ruled out: VSD".
     near = [None, *(token.kind for token in found), None]
     return [
@@ -200,7 +201,7 @@ class _Scopes:
             return
         path = self._ahead(index, k)
         targets = _targets(trigger, path)
-        if trigger.side == "behind" or (not targets and trigger.kind in DENIES):
+        if trigger.side == "behind" or (not targets and (trigger.kind in DENIES or trigger.side == "either")):
             before, behind = self._behind(index, k)
             verb = next((i for i, token in enumerate(path) if token.kind == "verb"), len(path))
             after = [] if trigger.side == "behind" else path[:verb]  # "not heard": what follows cannot change it
@@ -271,6 +272,9 @@ class _Scopes:
             self._not_understood(index, k, path)
             return
         facts = [token.fact for token in targets]
+        if any(fact in self.fate and self.fate[fact].field != "relative" for fact in facts):
+            self._unclear(trigger, targets)  # "no murmur can be ruled out"
+            return
         fields = {fact.field for fact in facts}
         first = next((token.fact for token in path if not token.clear), None)
         adjective = (
@@ -298,11 +302,15 @@ class _Scopes:
         """A trigger without a fact to deny: a problem, unless what it denies is none of ours ("no fever")."""
         tokens = self.units[index].tokens
         place, thing = next(((j, tokens[j]) for j in range(k + 1, len(tokens)) if not tokens[j].clear), (k, None))
-        missed = [token for token in path if token.fact and token.fact.field in DENIABLE]
+        missed = [token for token in path if token.fact and token.fact.field in DENIABLE | FLIPPED.keys()]
+        subject = any(not token.clear for token in tokens[:k])
+        of_before = (
+            tokens[k].kind == "not" and not subject and any(token.kind == "verb" for token in tokens[k + 1 :][:1])
+        )
         if thing and thing.kind in DENIES:  # "denies no murmur"
             self.used.add(thing)
             missed = _targets(thing, self._ahead(index, place))
-        elif thing and not thing.fact and not missed:
+        elif thing and not thing.fact and not missed and not of_before:  # "3/6 murmur, not heard today"
             following = self.units[index + 1] if index + 1 < len(self.units) else Unit()
             missed = [token for token in following.tokens if token.fact]
             if following.join in ("border", "exception") or not following.bare or not missed:

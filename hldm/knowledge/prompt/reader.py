@@ -16,6 +16,9 @@ from hldm.knowledge.prompt.spelling import respell
 from hldm.knowledge.prompt.vocabulary import ADVICE, lexicon, rules, standing
 from hldm.knowledge.tables import words
 
+#: What divides sentences. "VSD? No." is one.
+_SENTENCES = re.compile(r"(?<=[.!])\s+|(?<=\?)\s+(?!(?:no|none|not|nil|negative|absent|never)(?:[.!,;]|$))|\n", re.I)
+
 
 class NotUnderstood(UserWarning):
     """Words of a prompt mean nothing to the reader, and the sound is made without them."""
@@ -136,10 +139,17 @@ def read_prompt(text: str, base: ClinicalRecord | None = None) -> Reading:
     Reading
         A diagnosis in a text that describes no murmur brings the murmur which the knowledge tables give it; such
         facts stand in `implied`.
+
+    Raises
+    ------
+    DataError
+        Where `text` is no text, such as the NaN of an empty cell.
     """
+    if not isinstance(text, str):
+        raise DataError("a text", field="prompt", value=text)
     base, facts, unknown, unclear = base or ClinicalRecord(), [], [], []
     phase = "diastolic" if base.diastolic and not base.systolic else None
-    for sentence in re.split(r"(?<=[.!?])\s+|\n", respell(text, lexicon(), standing())):
+    for sentence in _SENTENCES.split(respell(text, lexicon(), standing())):
         if ADVICE.match(sentence):
             facts.append(Fact("advice", None, sentence))
             continue

@@ -85,6 +85,7 @@ VALUES: dict[str, Callable[[re.Match], Any]] = {
     "capital_word": lambda m: m.group().split()[0].capitalize(),
     "site": lambda m: sites(m["sites"])[0],
     "sites": lambda m: sites(m["sites"]),
+    "sites_but": lambda m: tuple(site for site in ("AV", "MV", "PV", "TV") if site not in sites(m["sites"])),
 }
 
 
