@@ -55,12 +55,13 @@ NOTEBOOK_KEYS := metadata.papermill metadata.widgets metadata.language_info.vers
 PYTHONS := python3 python3.13 python3.12 python3.11 python
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
+# compat: python in the folder above finds the package, where the checkout, of the same name, would pass for it.
 $(INSTALLED): requirements.txt pyproject.toml setup.py
 	@test -x $(PYTHON) || for python in $(PYTHONS); do \
 	    if $$python -c '$(SUITABLE)' 2>/dev/null; then exec $$python -m venv $(VENV); fi; \
 	done; \
 	test -x $(PYTHON) || { echo "No Python 3.11 to 3.13 with venv found among: $(PYTHONS)" >&2; exit 1; }
 	$(PYTHON) -m pip install --quiet --requirement requirements.txt
-	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	$(PYTHON) -m hldm.book fetch # the site's scripts, into the cache
 	touch $@

@@ -104,6 +104,7 @@ def execute(source: Path, target: Path, *, profile: str = "smoke") -> Run:
                 parameters={"profile": profile},
                 cwd=folder,
                 progress_bar=False,
+                extra_arguments=["--log-level=40"],  # errors: its warning of eavesdroppers alarms whoever builds a book
             )
     except papermill.PapermillExecutionError as error:
         raise ChapterError(f"{source.name}: cell {error.exec_count} failed\n{error}") from None
