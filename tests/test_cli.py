@@ -285,7 +285,7 @@ def test_without_data_the_evaluation_is_on_simulated_recordings_and_says_so(caps
     assert cli.main(["evaluate"]) == 0
     ((records, reference),), names = zip(*asked, strict=True)
     assert (len(records), len(reference)) == (16, 48)
-    assert names == ({"data": "simulated corpus"},)
+    assert names == ({"data": "simulated corpus", "cnn": False},)
     assert "says nothing of real hearts" in capsys.readouterr().err
 
 

@@ -24,6 +24,11 @@ def add_to(command) -> None:
     sub.add_argument("--experiment", metavar="NAME", help="weights that hldm train --experiment NAME made")
     sub.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the experiments (default: runs)")
     sub.add_argument(
+        "--cnn",
+        action="store_true",
+        help="train small networks that tell generated sounds from real ones, too: minutes",
+    )
+    sub.add_argument(
         "--latent", action="store_true", help="measure the VAE's subspaces instead, on simulated hearts too"
     )
     sub.add_argument("--what-if", action="store_true", help="measure what-if edits instead; needs no corpus")
@@ -58,4 +63,4 @@ def _tables(options) -> list:
         return [commands.measure_latent(model.vae, profile, options.corpus)]
     if options.what_if:
         return commands.measure_edits(model, profile, options.seeds)
-    return [commands.measure_sounds(model, profile, options.corpus)]
+    return [commands.measure_sounds(model, profile, options.corpus, cnn=options.cnn)]

@@ -14,6 +14,7 @@ from hldm.data.clips import clips_of
 from hldm.data.errors import DataError
 from hldm.data.records import ClinicalRecord, Recording
 from hldm.evaluation import fidelity
+from hldm.evaluation.cnn_two_sample import cnn_two_sample
 from hldm.evaluation.consistency import balanced_accuracy
 from hldm.evaluation.listening import Heard, listen
 from hldm.evaluation.measurers import Judge
@@ -74,6 +75,7 @@ def evaluate(
     data: str = "CirCor val",
     repeats: int = 100,
     seed: int = 0,
+    cnn: bool = False,
 ) -> pd.DataFrame:
     """Fidelity and consistency of sounds against real recordings.
 
@@ -89,6 +91,8 @@ def evaluate(
         Name of the reference, for the table.
     repeats : int
         Resamplings of each interval.
+    cnn : bool
+        Whether to train networks that tell the sets apart, too (`hldm.evaluation.cnn_two_sample`); takes minutes.
 
     Returns
     -------
@@ -158,6 +162,9 @@ def evaluate(
     for i, name in enumerate(STATISTICS):
         for what, statistic in (("shift (sd)", shift_of_mean), ("spread (ratio)", ratio_of_spreads)):
             rows.append(distance(f"{name}: {what}", "", statistic, lambda heard, i=i: heard.statistics[:, i], "signal"))
+    if cnn:
+        waveforms = [Sample.of(side.heard.waveforms, side.patients) for side in (made, real)]
+        rows.append(cnn_two_sample(*waveforms, repeats=repeats, seed=seed, data=data))
     return table(row for row in rows if row is not None)
 
 
