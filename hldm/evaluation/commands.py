@@ -11,7 +11,7 @@ from hldm.config import Profile
 from hldm.data.errors import DataError
 from hldm.evaluation.factors import real_clips, simulated_clips
 from hldm.evaluation.latent import evaluate_latent
-from hldm.evaluation.reference import unseen_corpus
+from hldm.evaluation.reference import records_of, unseen_corpus
 from hldm.evaluation.report import evaluate
 from hldm.evaluation.what_if import evaluate_what_if
 from hldm.models.vae import MultiScaleVAE
@@ -43,8 +43,9 @@ def measure_sounds(
     reference, wanted = list(corpus), profile.samples
     if not reference:
         raise DataError("recordings of validation patients", file=corpus.root)
-    records = [reference[i * len(reference) // wanted].record for i in range(wanted)]  # as various as the patients
-    sounds = synth.batch(records, seeds=range(wanted), num_inference_steps=profile.inference_steps)
+    sounds = synth.batch(
+        records_of(reference, wanted), seeds=range(wanted), num_inference_steps=profile.inference_steps
+    )
     return evaluate(sounds, reference, data=data, cnn=cnn)
 
 
