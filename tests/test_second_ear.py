@@ -79,3 +79,12 @@ def test_no_reading_is_wasted(ear, simulated, monkeypatch):
     monkeypatch.delenv("HLDM_CIRCOR", raising=False)
     with pytest.raises(DataError, match="real recordings"):
         take_reading(None)
+
+
+def test_the_shipped_ear_is_logged_and_small():
+    ear = SecondEar.from_pretrained(SHIPPED)
+    with (SHIPPED / READINGS).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert f"second ear {ear.hash[:8]}" in {row["measured by"] for row in rows}
+    assert (SHIPPED / "second_ear.safetensors").stat().st_size < 1 << 20
+    assert ear.hash in (SHIPPED / "second_ear.md").read_text(encoding="utf-8")
