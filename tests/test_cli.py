@@ -171,19 +171,25 @@ def trained(monkeypatch):
     return runs
 
 
-def test_the_judge_is_trained_as_asked(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("name", "seed"), [("judge", 3), ("second_ear", 1003)])
+def test_measuring_networks_are_trained_as_asked(name, seed, monkeypatch, tmp_path):
+    """With one seed on the command line, the two ears have different ones."""
     from hldm.experiments import instruments
 
     asked = []
 
     def make(folder, training):
         asked.append((folder, training))
-        (folder / "judge.safetensors").touch()
+        (folder / f"{name}.safetensors").touch()
 
-    monkeypatch.setattr(instruments, "make_judge", make)
-    assert cli.main(["train", "judge", "--epochs", "2", "--seed", "3", "--runs", str(tmp_path)]) == 0
+    monkeypatch.setattr(instruments, f"make_{name}", make)
+    assert cli.main(["train", name, "--epochs", "2", "--seed", "3", "--runs", str(tmp_path)]) == 0
     ((folder, training),) = asked
-    assert (folder, training.epochs, training.seed) == (tmp_path, 2, 3)
+    assert (folder, training.epochs, training.seed) == (tmp_path, 2, seed)
+
+
+def test_the_second_ear_compares_no_ablations(capsys):
+    assert "no --experiment" in error_line(capsys, "evaluate", "--second-ear", "--experiment", "one-head")
 
 
 def test_every_stage_can_be_trained():
@@ -285,7 +291,7 @@ def test_without_data_the_evaluation_is_on_simulated_recordings_and_says_so(caps
     assert cli.main(["evaluate"]) == 0
     ((records, reference),), names = zip(*asked, strict=True)
     assert (len(records), len(reference)) == (16, 48)
-    assert names == ({"data": "simulated corpus"},)
+    assert names == ({"data": "simulated corpus", "cnn": False},)
     assert "says nothing of real hearts" in capsys.readouterr().err
 
 

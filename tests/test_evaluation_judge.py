@@ -150,9 +150,10 @@ def test_evaluation_says_everything_about_every_figure():
     judge = Judge(JudgeNet(TINY), name="tiny")
     made = [clip for person in people(12, offset=100) for clip in clips_of(person, 5.12)]
     rows = evaluate(made, people(24), judge=judge, data="two thuds", repeats=10)
-    assert {"Frechet distance", "linear two-sample AUC", "murmur, balanced accuracy", "heart rate within 5 bpm"} <= set(
-        rows.index
-    )
+    assert {
+        "Frechet distance", "linear two-sample AUC", "murmur, balanced accuracy", "heart rate within 5 bpm",
+        "level (dB): shift (sd)", "800 to 2000 Hz (dB): spread (ratio)",
+    } <= set(rows.index)  # fmt: skip
     assert not rows[["value", "low", "high", "real", "N", "patients", "measured by", "data"]].isna().any(axis=None)
     assert (rows["low"] <= rows["high"]).all()
     assert rows["data"].unique().tolist() == ["two thuds, 24 patients"]

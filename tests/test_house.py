@@ -63,6 +63,25 @@ def test_evaluation_trains_nothing():
     assert not [path.name for path in (ROOT / "hldm/evaluation").glob("*.py") if "training" in imports(path)]
 
 
+#: Who may name the second ear: its own network, recipe and card, the final report, and the commands that start them.
+SECOND_EAR = {
+    "hldm/models/second_ear.py", "hldm/training/second_ear.py", "hldm/experiments/instruments.py",
+    "hldm/evaluation/second_ear.py", "hldm/cli/train.py", "hldm/cli/evaluate.py",
+}  # fmt: skip
+
+
+def test_only_the_final_report_asks_the_second_ear():
+    """What chooses may not report: no recipe, sweep, notebook or benchmark knows what it would say."""
+    files = [*ROOT.glob("hldm/**/*.py"), *ROOT.glob("benchmarks/**/*.py"), *ROOT.glob("book/**/*.ipynb")]
+    named = {
+        path.relative_to(ROOT).as_posix()
+        for path in files
+        if re.search(r"second[_-]ear|SecondEar", path.read_text(encoding="utf-8"))
+    }
+    assert len({path.parent for path in files}) > 10
+    assert named == SECOND_EAR
+
+
 def make_targets() -> set[str]:
     text = (ROOT / "Makefile").read_text()
     variables = dict(re.findall(r"^(\w+) *[:?]?= *(.*)$", text, re.M))

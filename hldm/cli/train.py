@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hldm import __version__
@@ -125,6 +125,14 @@ def _judge(options) -> None:
     make_judge(options.runs, training=JudgeTraining(epochs=options.epochs or JudgeTraining.epochs, seed=options.seed))
 
 
+def _second_ear(options) -> None:
+    from hldm.experiments.instruments import make_second_ear
+    from hldm.training.second_ear import SecondEarTraining
+
+    training = SecondEarTraining(seed=SecondEarTraining.seed + options.seed)
+    make_second_ear(options.runs, training=replace(training, epochs=options.epochs or training.epochs))
+
+
 def _vocoder(options) -> None:
     from hldm.experiments.instruments import make_vocoder
     from hldm.training.stages import chosen_profile
@@ -165,7 +173,7 @@ class Training:
 
 _ENCODERS = ("text_encoder/model.safetensors", "text_encoder/standardisation.safetensors", "graph_encoder.safetensors")
 _DENOISER = ("unet.safetensors", "condition.safetensors")
-#: Judge and vocoder are measured as they are made, by a room above that of the stages.
+#: Judge, second ear and vocoder are measured as they are made, by a room above that of the stages.
 TRAININGS = {
     "encoders": Training(_stage, _ENCODERS, _next("diffusion")),
     "attribute_predictor": Training(_stage, ("attribute_predictor.safetensors",), _next("vae")),
@@ -181,5 +189,10 @@ TRAININGS = {
         _judge,
         ("judge.safetensors",),
         lambda options: "in the folder that HLDM_WEIGHTS names, beside a model, hldm evaluate measures with it",
+    ),
+    "second_ear": Training(
+        _second_ear,
+        ("second_ear.safetensors",),
+        lambda options: "in the folder that HLDM_WEIGHTS names, hldm evaluate --second-ear takes and logs a reading",
     ),
 }

@@ -11,7 +11,7 @@ from hldm.config import Profile
 from hldm.data.errors import DataError
 from hldm.evaluation.factors import real_clips, simulated_clips
 from hldm.evaluation.latent import evaluate_latent
-from hldm.evaluation.reference import unseen_corpus
+from hldm.evaluation.reference import records_of, unseen_corpus
 from hldm.evaluation.report import evaluate
 from hldm.evaluation.what_if import evaluate_what_if
 from hldm.models.vae import MultiScaleVAE
@@ -22,13 +22,17 @@ from hldm.synthesis import Synthesizer
 FEWEST_SEEDS = 3
 
 
-def measure_sounds(synth: Synthesizer, profile: Profile, folder: str | os.PathLike | None = None) -> pd.DataFrame:
+def measure_sounds(
+    synth: Synthesizer, profile: Profile, folder: str | os.PathLike | None = None, *, cnn: bool = False
+) -> pd.DataFrame:
     """Generated sounds against recordings: as many as the profile says, asked for by the recordings' own records.
 
     Parameters
     ----------
     folder : path, optional
         A corpus in CirCor's layout; default: as of `unseen_corpus`, which falls back to simulated recordings.
+    cnn : bool
+        As of `hldm.evaluation.evaluate`.
 
     Raises
     ------
@@ -39,9 +43,10 @@ def measure_sounds(synth: Synthesizer, profile: Profile, folder: str | os.PathLi
     reference, wanted = list(corpus), profile.samples
     if not reference:
         raise DataError("recordings of validation patients", file=corpus.root)
-    records = [reference[i * len(reference) // wanted].record for i in range(wanted)]  # as various as the patients
-    sounds = synth.batch(records, seeds=range(wanted), num_inference_steps=profile.inference_steps)
-    return evaluate(sounds, reference, data=data)
+    sounds = synth.batch(
+        records_of(reference, wanted), seeds=range(wanted), num_inference_steps=profile.inference_steps
+    )
+    return evaluate(sounds, reference, data=data, cnn=cnn)
 
 
 def measure_latent(vae: MultiScaleVAE, profile: Profile, folder: str | os.PathLike | None = None) -> pd.DataFrame:

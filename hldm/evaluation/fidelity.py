@@ -165,16 +165,33 @@ def two_sample_auc(x: Sample, real: Sample, folds: int = 5, seed: int = 0) -> fl
         Values (rows, d).
     """
     values = np.concatenate([x.values, real.values])
+    labels, parts = folds_by_patient(x, real, folds, seed)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+    scores = []
+    for train, held in parts:
+        if len(set(labels[held])) == 2:
+            model.fit(values[train], labels[train])
+            scores.append(roc_auc_score(labels[held], model.decision_function(values[held])))
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+def folds_by_patient(
+    x: Sample, real: Sample, folds: int, seed: int
+) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Parts of two sets together, of which each is held out once; no patient stands on both sides.
+
+    Returns
+    -------
+    labels : ndarray (rows,)
+        0 for the rows of `x`, then 1 for those of `real`.
+    parts : list of (ndarray, ndarray)
+        Rows to learn from, and rows to score. Fewer where patients are; none where a side has but one.
+    """
     labels = np.repeat([0, 1], [len(x), len(real)])
     # Group names of the two sides are kept apart, or row 3 of one would count as patient 3 of the other.
     groups = np.array([f"x {g}" for g in x.groups] + [f"real {g}" for g in real.groups])
     folds = min(folds, *(len(np.unique(sample.groups)) for sample in (x, real)))
     if folds < 2:
-        return float("nan")
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
-    scores = []
-    for train, held in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(values, labels, groups):
-        if len(set(labels[held])) == 2:
-            model.fit(values[train], labels[train])
-            scores.append(roc_auc_score(labels[held], model.decision_function(values[held])))
-    return float(np.mean(scores)) if scores else float("nan")
+        return labels, []
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    return labels, list(splitter.split(labels, labels, groups))

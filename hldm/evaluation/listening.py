@@ -21,6 +21,7 @@ from hldm.evaluation.physiology import (
     spectral_centroid,
     state_levels,
 )
+from hldm.evaluation.signal_statistics import signal_statistics
 
 
 class Vocode(Protocol):
@@ -79,6 +80,11 @@ class Heard:
     def centroid(self) -> np.ndarray:
         """Of the spectrum, Hz, (sounds,)."""
         return np.array([spectral_centroid(waveform, self.sampling_rate) for waveform in self.waveforms])
+
+    @cached_property
+    def statistics(self) -> np.ndarray:
+        """`signal_statistics` of each sound, (sounds, 10)."""
+        return np.array([signal_statistics(waveform, self.sampling_rate) for waveform in self.waveforms])
 
     @cached_property
     def plausible(self) -> np.ndarray:

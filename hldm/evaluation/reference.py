@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from hldm.data.circor.corpus import CircorCorpus
 from hldm.data.errors import DataError
+from hldm.data.records import ClinicalRecord, Recording
 from hldm.paths import circor_folder, simulated_folder
 
 
@@ -28,3 +30,8 @@ def unseen_corpus(max_patients: int | None = None, folder: str | os.PathLike | N
     if not len(corpus):
         raise DataError("recordings of validation patients", file=folder or circor_folder())
     return corpus, name
+
+
+def records_of(reference: Sequence[Recording], n: int) -> list[ClinicalRecord]:
+    """Records to ask a model for `n` sounds with, as various as the patients: spread evenly over the recordings."""
+    return [reference[i * len(reference) // n].record for i in range(n)]

@@ -14,11 +14,13 @@ from hldm.data.clips import clips_of
 from hldm.data.errors import DataError
 from hldm.data.records import ClinicalRecord, Recording
 from hldm.evaluation import fidelity
+from hldm.evaluation.cnn_two_sample import cnn_two_sample
 from hldm.evaluation.consistency import balanced_accuracy
 from hldm.evaluation.listening import Heard, listen
 from hldm.evaluation.measurers import Judge
-from hldm.evaluation.resampling import Sample, interval, real_vs_real
+from hldm.evaluation.resampling import Estimate, Sample, interval, real_vs_real
 from hldm.evaluation.result import Row, table
+from hldm.evaluation.signal_statistics import STATISTICS, ratio_of_spreads, shift_of_mean
 from hldm.models.judge import ATTRIBUTES, IGNORE, labels_of
 
 #: Sounds on each side, below which a set distance says nothing.
@@ -73,6 +75,7 @@ def evaluate(
     data: str = "CirCor val",
     repeats: int = 100,
     seed: int = 0,
+    cnn: bool = False,
 ) -> pd.DataFrame:
     """Fidelity and consistency of sounds against real recordings.
 
@@ -88,6 +91,8 @@ def evaluate(
         Name of the reference, for the table.
     repeats : int
         Resamplings of each interval.
+    cnn : bool
+        Whether to train networks that tell the sets apart, too (`hldm.evaluation.cnn_two_sample`); takes minutes.
 
     Returns
     -------
@@ -117,12 +122,9 @@ def evaluate(
     def distance(metric: str, better: str, statistic: Callable, measure: Callable, by: str) -> Row | None:
         """A comparison of two sets of equal size, with its floor; None where too few sounds could be measured."""
         ours, theirs = (side.sample(measure(side.heard)) for side in (made, real))
-        n = min(len(ours), len(theirs) // 2)
-        if n < FEWEST:
+        if min(len(ours), len(theirs) // 2) < FEWEST:
             return None
-        companion = real_vs_real(statistic, theirs, n=n, seed=seed)
-        pair = ours.at_most(companion.n, rng), theirs.at_most(companion.n, rng)
-        value = interval(statistic, *pair, repeats=repeats, seed=seed)
+        value, companion = against_real(statistic, ours, theirs, rng=rng, repeats=repeats, seed=seed)
         return Row(metric, value, better, real=companion, measured_by=by, data=data)
 
     def score(metric: str, better: str, statistic: Callable, measure: Callable, by: str) -> Row | None:
@@ -157,7 +159,28 @@ def evaluate(
         score("heart rate error (bpm)", "lower", lambda s: np.mean(s.values), errors, "autocorrelation"),
         score("plausibility rate", "higher", lambda s: np.mean(s.values), plausible, by_judge),
     ]
+    for i, name in enumerate(STATISTICS):
+        for what, statistic in (("shift (sd)", shift_of_mean), ("spread (ratio)", ratio_of_spreads)):
+            rows.append(distance(f"{name}: {what}", "", statistic, lambda heard, i=i: heard.statistics[:, i], "signal"))
+    if cnn:
+        waveforms = [Sample.of(side.heard.waveforms, side.patients) for side in (made, real)]
+        rows.append(cnn_two_sample(*waveforms, repeats=repeats, seed=seed, data=data))
     return table(row for row in rows if row is not None)
+
+
+def against_real(
+    statistic: Callable[[Sample, Sample], float],
+    x: Sample,
+    real: Sample,
+    *,
+    rng: np.random.Generator,
+    repeats: int = 100,
+    seed: int = 0,
+) -> tuple[Estimate, Estimate]:
+    """A statistic of two sets, and of real against real; all four sets are of one size, which both depend on."""
+    companion = real_vs_real(statistic, real, n=len(x), seed=seed)
+    pair = x.at_most(companion.n, rng), real.at_most(companion.n, rng)
+    return interval(statistic, *pair, repeats=repeats, seed=seed), companion
 
 
 def _cut(sound: Sound, samples: int) -> Recording:

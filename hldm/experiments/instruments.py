@@ -1,4 +1,4 @@
-"""Judge and vocoder: trained, measured on what they were not trained on, and described in a model card.
+"""Judge, second ear and vocoder: trained, measured on what they were not trained on, and described in a model card.
 
 Training measures nothing and evaluation trains nothing that is shipped; here, above both, they meet.
 """
@@ -14,17 +14,21 @@ import pandas as pd
 from hldm.config import Profile
 from hldm.data.circor.corpus import CircorCorpus
 from hldm.data.errors import DataError
+from hldm.data.records import Recording
 from hldm.evaluation.factors import real_clips
 from hldm.evaluation.judge_card import judge_card
 from hldm.evaluation.measurers import Judge
 from hldm.evaluation.reference import unseen_corpus
 from hldm.evaluation.resynthesis import by_way_of, resynthesis_table
+from hldm.evaluation.second_ear import score_second_ear
+from hldm.models.second_ear import SecondEar
 from hldm.models.vae import MultiScaleVAE
 from hldm.models.vocoder import Vocoder
 from hldm.paths import circor_folder, replacing, shared_weights
 from hldm.training.card import write_card
 from hldm.training.corpus import corpus_name
 from hldm.training.judge import JudgeTraining, train_judge
+from hldm.training.second_ear import SecondEarTraining, train_second_ear
 from hldm.training.vocoder import VocoderTraining, train_vocoder
 
 
@@ -36,10 +40,7 @@ def make_judge(folder: str | os.PathLike, *, training: JudgeTraining = JudgeTrai
     DataError
         Without real recordings: a judge trained on simulated ones would measure the wrong thing.
     """
-    root = circor_folder()
-    if root is None:
-        raise DataError("HLDM_CIRCOR to name the CirCor recordings: the judge learns from real ones only")
-    train, val = (list(CircorCorpus(root, split)) for split in ("train", "val"))
+    train, val = _real_recordings("judge")
     train_judge(train, val, folder, training=training)
     judge = Judge.from_pretrained(folder)
     updates = training.epochs * -(-len(train) * training.crops // training.batch_size)
@@ -50,6 +51,45 @@ def make_judge(folder: str | os.PathLike, *, training: JudgeTraining = JudgeTrai
     with replacing(Path(folder) / "judge.md") as partial:
         partial.write_text(judge_card(judge, train, val, told), encoding="utf-8")
     return judge
+
+
+def _real_recordings(name: str) -> tuple[list[Recording], list[Recording]]:
+    """Those of `train` and of `val`."""
+    root = circor_folder()
+    if root is None:
+        raise DataError(f"HLDM_CIRCOR to name the CirCor recordings: the {name} learns from real ones only")
+    return list(CircorCorpus(root, "train")), list(CircorCorpus(root, "val"))
+
+
+def make_second_ear(folder: str | os.PathLike, *, training: SecondEarTraining = SecondEarTraining()) -> SecondEar:
+    """Train the second ear, or resume its training; write ``second_ear.safetensors`` and its model card.
+
+    `val` is for the card alone: nothing is chosen on it.
+
+    Raises
+    ------
+    DataError
+        Without real recordings.
+    """
+    train, val = _real_recordings("second ear")
+    log = train_second_ear(train, folder, training=training)[1]
+    ear = SecondEar.from_pretrained(folder)
+    write_card(
+        Path(folder) / "second_ear.safetensors",
+        what="Second ear: a network on the waveform, full band and level kept, for the final report alone. It chose "
+        "nothing, and every reading of it is in `second_ear_readings.csv`. It is no diagnostic device.",
+        corpus=corpus_name(), scores=score_second_ear(ear, val),
+        scored_on=f"{len(val)} recordings of {len({r.patient_id for r in val})} patients of the part `val`",
+        training={
+            "command": f"hldm train second_ear --epochs {training.epochs}",
+            "weights": sum(p.numel() for p in ear.parameters()),
+            "recordings": f"{len(train)} of {len({r.patient_id for r in train})} patients",
+            "updates": f"{log[-1]['step']}, a fixed budget: the last one is kept", "batch": training.batch_size,
+            "seconds of a clip": ear.config.clip_seconds, "gain jitter, dB": training.gain_db,
+            "learning rate": training.learning_rate, "seed": training.seed,
+        },
+    )  # fmt: skip
+    return ear
 
 
 def make_vocoder(folder: str | os.PathLike, *, profile: Profile, seed: int = 0) -> pd.DataFrame:

@@ -45,10 +45,9 @@ class JudgeTraining:
     seed: int = 0
 
 
-def _state_targets(recording: Recording, start: int, audio: AudioConfig) -> np.ndarray:
-    """State of each judged frame of a clip, ``(clip_frames / 2,)``; `IGNORE` where not annotated."""
-    step = 2 * audio.hop_length
-    times = (start + step * np.arange(audio.clip_frames // 2)) / audio.sampling_rate
+def state_targets(recording: Recording, start: int, step: int, frames: int) -> np.ndarray:
+    """State of each judged frame of a clip, `step` samples apart, ``(frames,)``; `IGNORE` where not annotated."""
+    times = (start + step * np.arange(frames)) / recording.sampling_rate
     targets = np.full(len(times), IGNORE)
     for segment in recording.segments:
         if segment.state != State.UNANNOTATED:
@@ -56,7 +55,8 @@ def _state_targets(recording: Recording, start: int, audio: AudioConfig) -> np.n
     return targets
 
 
-def _loss(verdict: Verdict, labels: dict[str, Tensor], rates: Tensor, states: Tensor, weights, smoothing):
+def verdict_loss(verdict: Verdict, labels: dict[str, Tensor], rates: Tensor, states: Tensor, weights, smoothing):
+    """Cross-entropy of states and attributes, as far as they are known, and the error of the log heart rate."""
     known = ~rates.isnan()
     total = F.cross_entropy(verdict.states, states, ignore_index=IGNORE)
     total = total + 4 * F.smooth_l1_loss(verdict.log_rate[known], rates[known], beta=0.05)
@@ -69,7 +69,7 @@ def _loss(verdict: Verdict, labels: dict[str, Tensor], rates: Tensor, states: Te
     return total
 
 
-def _class_weights(labels: Sequence[dict[str, int]]) -> dict[str, Tensor]:
+def class_weights(labels: Sequence[dict[str, int]]) -> dict[str, Tensor]:
     """Weights that let each value of an attribute count alike, with a mild cap for rare ones."""
     weights = {}
     for name, options in ATTRIBUTES.items():
@@ -137,7 +137,7 @@ def train_judge(
         The loss of each epoch.
     """
     audio, mel, rows = config.audio, LogMel(config.audio), [labels_of(r.record) for r in train]
-    weights, epoch = _class_weights(rows), -(-len(train) * training.crops // training.batch_size)
+    weights, epoch = class_weights(rows), -(-len(train) * training.crops // training.batch_size)
     with torch.random.fork_rng(devices=[]):  # initial weights and dropout draw from the global generator
         torch.manual_seed(training.seed)
         kept = _Kept(config)
@@ -150,7 +150,7 @@ def train_judge(
             clips, states = (torch.from_numpy(np.stack(part)) for part in zip(*batch, strict=True))
             labels = {name: torch.tensor([rows[i][name] for i in chosen]) for name in ATTRIBUTES}
             rates = torch.tensor([np.log(train[i].heart_rate or np.nan) for i in chosen], dtype=torch.float32)
-            return _loss(kept.now.train()(mel(clips)), labels, rates, states, weights, training.smoothing), {}
+            return verdict_loss(kept.now.train()(mel(clips)), labels, rates, states, weights, training.smoothing), {}
 
         def after_step(step: int) -> None:
             if (step + 1) % epoch == 0:
@@ -173,4 +173,5 @@ def _draw(recording: Recording, rng: np.random.Generator, training: JudgeTrainin
     noise = 0.05 * 10 ** (rng.uniform(*training.noise_db) / 20)
     clip = clip + noise * rng.standard_normal(len(clip), dtype=np.float32)
     gain = 10 ** (rng.uniform(-training.gain_db, training.gain_db) / 20)
-    return (gain * clip).astype(np.float32), _state_targets(recording, start, audio)
+    targets = state_targets(recording, start, 2 * audio.hop_length, audio.clip_frames // 2)
+    return (gain * clip).astype(np.float32), targets
