@@ -15,9 +15,10 @@ INSTALLED := $(VENV)/.installed
 book: $(INSTALLED)
 	$(PYTHON) -m hldm.book build --profile $(PROFILE)
 
-# As many processes as cores, each with one thread: so they do not get in each other's way.
+# As many processes as cores, each with one thread: so they do not get in each other's way. Tests of one group share one
+# process, and so what they build.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --dist worksteal
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --dist loadgroup
 
 campaign: $(INSTALLED)
 	$(PYTHON) tests/campaigns/interrupted.py --runs $(RUNS)

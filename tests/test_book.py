@@ -26,6 +26,8 @@ from hldm.knowledge import knowledge_graph
 from hldm.show import explore
 
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+#: One process builds the book, and once.
+pytestmark = pytest.mark.xdist_group("book")
 needs_browser = pytest.mark.skipif(find_browser() is None, reason="no chromium with chromedriver on this machine")
 
 

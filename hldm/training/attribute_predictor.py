@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import recall_score, roc_auc_score
 from torch import Tensor
 
 from hldm.config import Profile, VAEConfig
@@ -124,5 +124,6 @@ def score_attribute_predictor(predictor: AttributePredictor, clips: ClipDataset)
     for name, truth in attribute_labels(batch.records).items():
         known = truth != IGNORE
         if known.any():
-            scores[name] = float(balanced_accuracy_score(truth[known], said.attributes[name][known].argmax(1)))
+            heard, values = said.attributes[name][known].argmax(1), truth[known].unique()
+            scores[name] = float(recall_score(truth[known], heard, labels=values, average="macro"))
     return scores
