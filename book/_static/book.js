@@ -55,7 +55,9 @@
   const rename = () => {
     for (const control of document.querySelectorAll("summary[aria-label], .search-button-field"))
       control.removeAttribute("aria-label");
-    for (const icon of document.querySelectorAll("i.theme-switch")) icon.removeAttribute("title");
+    // Font Awesome may have made drawings of the icons by now, or make them later.
+    for (const icon of document.querySelectorAll(".theme-switch-button [title]")) icon.removeAttribute("title");
+    for (const title of document.querySelectorAll(".theme-switch-button title")) title.remove();
   };
 
   const start = () => {

@@ -217,7 +217,8 @@ class ClinicalRecord:
             if not isinstance(getattr(self, name), kind | None):
                 raise DataError(f"a {kind.__name__} or None", field=name, value=getattr(self, name))
         if strangers := [name for name in self.conditions if name not in _conditions()]:
-            raise DataError("one of " + ", ".join(sorted(_conditions())), field="conditions", value=strangers[0])
+            known = "diagnoses of the knowledge graph: " + ", ".join(sorted(_conditions()))
+            raise DataError(known, field="conditions", value=strangers[0])
         put("murmur_locations", tuple(_choice(Location, v, "murmur_locations") for v in self.murmur_locations))
         if self.pregnant not in (None, True, False):
             raise DataError("True, False or None", field="pregnant", value=self.pregnant)
