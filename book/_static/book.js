@@ -55,13 +55,19 @@
   const rename = () => {
     for (const control of document.querySelectorAll("summary[aria-label], .search-button-field"))
       control.removeAttribute("aria-label");
-    // Font Awesome may have made drawings of the icons by now, or make them later.
+    // Font Awesome makes drawings of the icons, with titles, sooner or later than this.
     for (const icon of document.querySelectorAll(".theme-switch-button [title]")) icon.removeAttribute("title");
-    for (const title of document.querySelectorAll(".theme-switch-button title")) title.remove();
+    for (const drawing of document.querySelectorAll(".theme-switch-button svg[aria-labelledby]")) {
+      drawing.querySelector("title")?.remove();
+      for (const name of ["aria-labelledby", "role"]) drawing.removeAttribute(name);
+      drawing.setAttribute("aria-hidden", "true");
+    }
   };
 
   const start = () => {
     rename();
+    for (const button of document.querySelectorAll(".theme-switch-button"))
+      new MutationObserver(rename).observe(button, { childList: true, subtree: true });
     const boxes = [...document.querySelectorAll(".hldm-plotly")];
     const watch = new IntersectionObserver(
       (seen) => {
