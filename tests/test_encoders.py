@@ -145,7 +145,7 @@ def test_batches_of_subgraphs_are_the_subgraphs_joined():
         torch.testing.assert_close(encoder(joined), encoder(single))
         for kind in edge_types():
             assert joined[kind].edge_index.shape == single[kind].edge_index.shape
-    with pytest.raises(ValueError, match="'nonsense'.*knowledge graph"):
+    with pytest.raises(ValueError, match=r"'nonsense'.*knowledge graph"):
         batch_subgraphs([ClinicalRecord(conditions=("nonsense",))])
 
 
