@@ -54,16 +54,9 @@ def batch_subgraphs(records: Sequence[ClinicalRecord], hops: int = 2) -> HeteroD
     HeteroData
         As ``Batch.from_data_list`` makes of each record's ``to_hetero(patient_subgraph(record, hops))``: `node_id` and
         `batch` of every node type, `edge_index` of every edge type; edges may stand in another order.
-
-    Raises
-    ------
-    ValueError
-        For a condition that the knowledge graph does not know.
     """
     world = _world(hops)
     said = [(i, relation, node) for i, record in enumerate(records) for relation, node in facts(record)]
-    if strangers := [node for _, _, node in said if node not in world.number]:
-        raise ValueError(f"conditions: found {strangers}, expected identifiers of the knowledge graph")
     owner = torch.tensor([i for i, _, _ in said], dtype=torch.long)
     fact = torch.tensor([world.number[node] for _, _, node in said], dtype=torch.long)
     reached = torch.zeros(len(records), len(world.number), dtype=torch.float32).index_add_(0, owner, world.near[fact])

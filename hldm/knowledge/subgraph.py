@@ -67,15 +67,8 @@ def patient_subgraph(record: ClinicalRecord, hops: int = 2) -> nx.MultiDiGraph:
     """G_patient: the node ``"patient"``, its facts, and what lies within `hops` steps of the patient.
 
     One hop reaches the facts themselves, two the conditions, findings and neighbouring sites they touch.
-
-    Raises
-    ------
-    ValueError
-        For a condition that the knowledge graph does not know.
     """
     graph, edges = knowledge_graph(), facts(record)
-    if strangers := [node for _, node in edges if node not in graph]:
-        raise ValueError(f"conditions: found {strangers}, expected identifiers of the knowledge graph")
     near = set().union(*(neighbourhood(node, hops - 1) for _, node in edges))
     # In the order of the knowledge graph, not of a set: sums over neighbours then repeat to the last bit.
     patient = nx.MultiDiGraph()
